@@ -1,0 +1,111 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace InteropInterp.Native.Interop;
+
+/// <summary>
+/// A file mapped into memory, copy-on-write: a write through a tensor stays in this process. Counted by reference: the mapping
+/// goes when the reader and every tensor over it are gone, in whatever order.
+/// </summary>
+public sealed unsafe partial class MappedFile : IDisposable
+{
+    private const int ReadWrite = 3, PrivateMapping = 2, DontNeed = 4;
+
+    private readonly SafeFileHandle file;
+    private readonly IntPtr address;
+    private int references = 1;
+
+    private MappedFile(string path)
+    {
+        Path = path;
+        file = File.OpenHandle(path);
+        Length = RandomAccess.GetLength(file);
+        if (Length == 0) return;
+        address = Map(IntPtr.Zero, (nuint)Length, ReadWrite, PrivateMapping, file.DangerousGetHandle().ToInt32(), 0);
+        if (address == -1)
+        {
+            address = IntPtr.Zero;
+            file.Dispose();
+            throw new InterpException(ErrorCode.ResourceExhausted, "MAP_FAILED",
+                $"'{path}' ({Length:N0} bytes) cannot be mapped into memory (error {Marshal.GetLastPInvokeError()}).");
+        }
+    }
+
+    public string Path { get; }
+    public long Length { get; }
+
+    /// <exception cref="InterpException">FILE_NOT_FOUND, FILE_NOT_READABLE, MAP_FAILED.</exception>
+    public static MappedFile Open(string path)
+    {
+        try
+        {
+            return new MappedFile(path);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw InterpException.NotFound("FILE_NOT_FOUND", $"There is no file '{path}'.");
+        }
+        catch (Exception e) when (e is UnauthorizedAccessException or IOException)
+        {
+            throw new InterpException(ErrorCode.PermissionDenied, "FILE_NOT_READABLE", $"'{path}' cannot be read: {e.Message}", innerException: e);
+        }
+    }
+
+    /// <summary>The bytes from <paramref name="offset"/>; checked against the file's length.</summary>
+    public ReadOnlySpan<byte> Span(long offset, int length) => new((void*)Pointer(offset, length), length);
+
+    /// <summary>The address of <paramref name="length"/> bytes from <paramref name="offset"/>; checked against the file's length.</summary>
+    public IntPtr Pointer(long offset, long length)
+    {
+        ObjectDisposedException.ThrowIf(references <= 0, this);
+        if (offset < 0 || length < 0 || offset > Length - length)
+            throw InterpException.DataLoss("FILE_TRUNCATED",
+                $"'{Path}' has {Length:N0} bytes; {length:N0} bytes from {offset:N0} reach past its end.");
+        return address + (nint)offset;
+    }
+
+    /// <summary>One more owner; dispose what is returned once.</summary>
+    public IDisposable AddReference()
+    {
+        Interlocked.Increment(ref references);
+        return new Reference(this);
+    }
+
+    /// <summary>
+    /// Lets the pages of a range go: they are read from the file again if asked for. Called once a tensor was converted, so that
+    /// loading does not hold a model twice.
+    /// </summary>
+    public void Release(long offset, long length)
+    {
+        var page = Environment.SystemPageSize;
+        var start = (offset + page - 1) / page * page;
+        var end = (offset + length) / page * page;
+        if (end > start) Advise(address + (nint)start, (nuint)(end - start), DontNeed);
+    }
+
+    public void Dispose()
+    {
+        if (Interlocked.Decrement(ref references) != 0) return;
+        if (address != IntPtr.Zero) Unmap(address, (nuint)Length);
+        file.Dispose();
+    }
+
+    private sealed class Reference(MappedFile mapping) : IDisposable
+    {
+        private int done;
+
+        public void Dispose()
+        {
+            if (Interlocked.Exchange(ref done, 1) == 0) mapping.Dispose();
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
+    private static partial IntPtr Map(IntPtr address, nuint length, int protection, int flags, int descriptor, nint offset);
+
+    [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
+    private static partial int Unmap(IntPtr address, nuint length);
+
+    [LibraryImport("libc", EntryPoint = "madvise", SetLastError = true)]
+    private static partial int Advise(IntPtr address, nuint length, int advice);
+}

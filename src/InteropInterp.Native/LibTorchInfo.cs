@@ -1,0 +1,26 @@
+namespace InteropInterp.Native;
+
+/// <summary>Which libtorch this process runs on; what `interp doctor` prints.</summary>
+public sealed record LibTorchInfo
+{
+    public required string Folder { get; init; }
+
+    /// <summary>"bundled" or "installed torch".</summary>
+    public required string Origin { get; init; }
+
+    /// <summary>As the library itself says, for example 2.10.0.</summary>
+    public required string Version { get; init; }
+
+    /// <summary>Loaded from renamed copies that share nothing with another torch of this process.</summary>
+    public required bool IsPrivate { get; init; }
+
+    /// <summary>libLibTorchSharp.so did not load as it is shipped, and a repaired copy serves.</summary>
+    public required bool IsRepaired { get; init; }
+
+    public required bool HasCudaLibraries { get; init; }
+
+    /// <summary>Library name to the path it was loaded from.</summary>
+    public required IReadOnlyDictionary<string, string> Libraries { get; init; }
+
+    public required int Threads { get; init; }
+}

@@ -1,0 +1,28 @@
+using System.Reflection;
+using InteropInterp.Native.Operators;
+using Xunit;
+using Xunit.v3;
+
+namespace InteropInterp.TestKit;
+
+/// <summary>
+/// On an assembly: every test must leave as many live tensors as it found. Tensors that a fixture keeps (a model shared by
+/// tests) must be made before the first test counts: in the fixture's constructor.
+/// </summary>
+[AttributeUsage(AttributeTargets.Assembly)]
+public sealed class NoTensorLeaksAttribute : BeforeAfterTestAttribute
+{
+    private long before;
+
+    public override void Before(MethodInfo methodUnderTest, IXunitTest test)
+    {
+        Native.LibTorch.Load();
+        before = LiveTensors.Count;
+    }
+
+    public override void After(MethodInfo methodUnderTest, IXunitTest test)
+    {
+        var after = LiveTensors.Count;
+        Assert.True(after <= before, $"{test.TestDisplayName} leaves {after - before} live tensors behind.");
+    }
+}
