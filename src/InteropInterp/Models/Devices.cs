@@ -1,0 +1,37 @@
+using static TorchSharp.torch;
+
+namespace InteropInterp.Models;
+
+/// <summary>Devices by name.</summary>
+public static class Devices
+{
+    /// <summary>"cpu", "cuda" or "cuda:N".</summary>
+    /// <exception cref="InterpException">UNKNOWN_DEVICE, DEVICE_NOT_PRESENT: says which there are.</exception>
+    public static Device Of(string name)
+    {
+        Native.LibTorch.Load();
+        if (name is "cpu" or "cpu:0") return CPU;
+        if (name == "cuda" || name.StartsWith("cuda:", StringComparison.Ordinal))
+        {
+            var count = cuda.is_available() ? cuda.device_count() : 0;
+            var index = 0;
+            if (name.Contains(':', StringComparison.Ordinal) && !int.TryParse(name.AsSpan(5), out index)) throw Unknown(name);
+            if (index < 0 || index >= count)
+                throw InterpException.Precondition("DEVICE_NOT_PRESENT", count == 0
+                    ? $"'{name}': this libtorch sees no CUDA device. Present: cpu."
+                    : $"'{name}' is not present; there are cpu and cuda:0 to cuda:{count - 1}.");
+            return new Device(TorchSharp.DeviceType.CUDA, index);
+        }
+        throw Unknown(name);
+    }
+
+    /// <summary>Names of the devices there are.</summary>
+    public static IReadOnlyList<string> Present()
+    {
+        Native.LibTorch.Load();
+        var count = cuda.is_available() ? cuda.device_count() : 0;
+        return ["cpu", .. Enumerable.Range(0, count).Select(i => $"cuda:{i}")];
+    }
+
+    private static InterpException Unknown(string name) => InterpException.Unknown("UNKNOWN_DEVICE", "device", name, ["cpu", "cuda", "cuda:0"]);
+}

@@ -1,0 +1,143 @@
+using InteropInterp.Hooks;
+using InteropInterp.Models.Weights;
+using InteropInterp.Native.Operators;
+using static TorchSharp.torch;
+
+namespace InteropInterp.Models.Forward;
+
+/// <summary>Norm and attention of a block.</summary>
+internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, IActivationHooks hooks, AttentionLayout layout)
+{
+    private readonly TransformerConfig config = model.Config;
+    private readonly (Tensor Cos, Tensor Sin)? rotary = model.Rotary?.At(layout.Positions, layout.LongestPosition);
+
+    private bool Ungroup => flags.UngroupGroupedQueryAttention && config.KeyHeads != config.HeadCount;
+
+    /// <param name="residual">resid_pre [batch, pos, d_model].</param>
+    /// <param name="positions">Shortformer's position embedding, added to what queries and keys read.</param>
+    /// <returns>[batch, pos, d_model], before hook_attn_out.</returns>
+    public Tensor Apply(Tensor residual, Tensor? positions, BlockWeights block, int layer)
+    {
+        var (q, k, v) = flags.UseSplitQkvInput || flags.UseAttnIn
+            ? SplitQkv(residual, positions, block, layer)
+            : FusedQkv(residual, positions, block, layer);
+        if (Ungroup) (k, v) = (EachQueryHead(k, 2), EachQueryHead(v, 2));
+        q = hooks.At(HookSite.Q, layer, q);
+        k = hooks.At(HookSite.K, layer, k);
+        v = hooks.At(HookSite.V, layer, v);
+        if (rotary is var (cos, sin))
+        {
+            q = hooks.At(HookSite.RotQ, layer, model.Rotary!.Rotate(q, cos, sin));
+            k = hooks.At(HookSite.RotK, layer, model.Rotary.Rotate(k, cos, sin));
+        }
+        // [batch, head, pos, d_head] from here on.
+        (q, k, v) = (q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2));
+        if (layout.Cache is { } cache) (k, v) = cache.Append(layer, k, v);
+        var z = NeedsPattern(layer) ? WithPattern(q, k, v, layer) : WithoutPattern(q, k, v, layer);
+        return Output(hooks.At(HookSite.Z, layer, z.transpose(1, 2)), block.Attention, layer);
+    }
+
+    private bool NeedsPattern(int layer) =>
+        hooks.Wants(HookSite.AttnScores, layer) || hooks.Wants(HookSite.Pattern, layer) || config.ScoresSoftCap > 0;
+
+    private Tensor WithoutPattern(Tensor q, Tensor k, Tensor v, int layer)
+    {
+        var causal = layout.IsPlainCausal(layer);
+        return Ops.ScaledDotProductAttention(q, k, v, causal ? null : layout.Mask(layer), causal, 1 / config.ScoreDivisor(layer));
+    }
+
+    private Tensor WithPattern(Tensor q, Tensor k, Tensor v, int layer)
+    {
+        (k, v) = (EachQueryHead(k, 1), EachQueryHead(v, 1));
+        // [batch, head, query, key].
+        var scores = q.matmul(k.transpose(-2, -1)).DividedBy(config.ScoreDivisor(layer));
+        if (config.ScoresSoftCap > 0) scores = ForwardPass.SoftCap(scores, config.ScoresSoftCap);
+        var mask = layout.Mask(layer);
+        if (mask is not null) scores = scores.masked_fill(mask.logical_not(), Scalars.NegativeInfinity);
+        scores = hooks.At(HookSite.AttnScores, layer, scores);
+        var pattern = scores.softmax(-1);
+        // A query that may attend to nothing (padding, or an edit) gives 0/0; it attends to nothing.
+        if (layout.KeyMask is not null || hooks.Wants(HookSite.AttnScores, layer)) pattern = pattern.nan_to_num(0.0);
+        pattern = hooks.At(HookSite.Pattern, layer, pattern);
+        return pattern.matmul(v);
+    }
+
+    private Tensor Output(Tensor z, AttentionWeights w, int layer)
+    {
+        if (!flags.UseAttnResult) return nn.functional.linear(z.flatten(2), w.Output, w.OutputBias);
+        // [batch, pos, head, d_head] · [head, d_head, d] -> [batch, pos, head, d], one product per head.
+        var perHead = w.Output.view(config.ModelWidth, config.HeadCount, config.HeadWidth).permute(1, 2, 0);
+        var result = z.unsqueeze(-2).matmul(perHead).squeeze(-2);
+        result = hooks.At(HookSite.Result, layer, result);
+        var sum = result.sum(2);
+        return w.OutputBias is null ? sum : sum.Plus(w.OutputBias);
+    }
+
+    private (Tensor Q, Tensor K, Tensor V) FusedQkv(Tensor residual, Tensor? positions, BlockWeights block, int layer)
+    {
+        var input = Normalize(residual, block, layer);
+        var w = block.Attention;
+        int h = config.HeadCount, k = config.KeyHeads, width = config.HeadWidth;
+        if (positions is null)
+        {
+            var fused = Heads(nn.functional.linear(input, w.Qkv, w.QkvBias), h + 2 * k);
+            return (fused.narrow(2, 0, h), fused.narrow(2, h, k), fused.narrow(2, h + k, k));
+        }
+        // Shortformer: values do not see positions.
+        var split = (long)(h + k) * width;
+        var qk = Heads(nn.functional.linear(input.Plus(positions), w.Qkv.narrow(0, 0, split), w.QkvBias?.narrow(0, 0, split)), h + k);
+        var v = nn.functional.linear(input, w.Qkv.narrow(0, split, (long)k * width), w.QkvBias?.narrow(0, split, (long)k * width));
+        return (qk.narrow(2, 0, h), qk.narrow(2, h, k), Heads(v, k));
+    }
+
+    // A residual stream per head, so that what one head's q, k or v reads can be edited alone.
+    private (Tensor Q, Tensor K, Tensor V) SplitQkv(Tensor residual, Tensor? positions, BlockWeights block, int layer)
+    {
+        int h = config.HeadCount, k = Ungroup ? config.HeadCount : config.KeyHeads;
+        Tensor q, key, v;
+        if (flags.UseSplitQkvInput)
+        {
+            q = Normalize(hooks.At(HookSite.QInput, layer, PerHead(residual, h), shared: true), block, layer);
+            key = Normalize(hooks.At(HookSite.KInput, layer, PerHead(residual, k), shared: true), block, layer);
+            v = Normalize(hooks.At(HookSite.VInput, layer, PerHead(residual, k), shared: true), block, layer);
+        }
+        else
+        {
+            q = key = v = Normalize(hooks.At(HookSite.AttnIn, layer, PerHead(residual, h), shared: true), block, layer);
+        }
+        if (positions is not null) (q, key) = (q.Plus(positions.unsqueeze(2)), key.Plus(positions.unsqueeze(2)));
+        var w = block.Attention;
+        return (Project(q, 0, config.HeadCount), Project(key, config.HeadCount, config.KeyHeads),
+            Project(v, config.HeadCount + config.KeyHeads, config.KeyHeads));
+
+        // [batch, pos, heads, d] with [heads, d, d_head] -> [batch, pos, heads, d_head].
+        Tensor Project(Tensor input, int first, int count)
+        {
+            var matrices = w.Qkv.view(-1, config.HeadWidth, config.ModelWidth).narrow(0, first, count).transpose(1, 2);
+            var biases = w.QkvBias?.view(-1, config.HeadWidth).narrow(0, first, count);
+            if (count != input.size(2))
+            {
+                // Ungrouped: each query head has an own input for the key head it shares.
+                matrices = matrices.repeat_interleave(input.size(2) / count, 0);
+                biases = biases?.repeat_interleave(input.size(2) / count, 0);
+            }
+            var product = input.unsqueeze(-2).matmul(matrices).squeeze(-2);
+            return biases is null ? product : product.Plus(biases);
+        }
+    }
+
+    // Each key head once per query head that shares it.
+    private Tensor EachQueryHead(Tensor x, int dimension)
+    {
+        var heads = x.size(dimension);
+        return heads == config.HeadCount ? x : x.repeat_interleave(config.HeadCount / heads, dimension);
+    }
+
+    private static Tensor PerHead(Tensor residual, int heads) => residual.unsqueeze(2).expand(-1, -1, heads, -1);
+
+    private Tensor Normalize(Tensor x, BlockWeights block, int layer) => config.HasNorm
+        ? model.Norm.Apply(x, block.Ln1, hooks, HookSite.Ln1Scale, HookSite.Ln1Normalized, layer)
+        : x;
+
+    private Tensor Heads(Tensor x, int heads) => x.view(layout.Batch, layout.Length, heads, config.HeadWidth);
+}

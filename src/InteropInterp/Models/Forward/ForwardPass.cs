@@ -1,0 +1,95 @@
+using InteropInterp.Hooks;
+using InteropInterp.Models.Weights;
+using InteropInterp.Native.Operators;
+using static TorchSharp.torch;
+
+namespace InteropInterp.Models.Forward;
+
+/// <summary>
+/// The one forward pass, for every architecture. Nothing hooked: one matrix product for q, k, v, one for gate and linear part,
+/// attention without a pattern. A hook point somebody wants takes the way on which its value exists, there and nowhere else.
+/// </summary>
+/// <remarks>Numerics: TransformerLens 3.9 (reference: components/*.py), Hugging Face where the two differ.</remarks>
+internal sealed class ForwardPass(TransformerModel model, ModelFlags flags, IActivationHooks hooks, AttentionLayout layout)
+{
+    private readonly TransformerConfig config = model.Config;
+    private readonly ModelWeights weights = model.Weights;
+    private readonly AttentionBlock attention = new(model, flags, hooks, layout);
+    private readonly MlpBlock mlp = new(model, hooks);
+    private Tensor? shortformerPositions;
+
+    /// <summary>The embedding of tokens, with positions where they are added to the residual stream.</summary>
+    /// <param name="tokens">[batch, pos] int64.</param>
+    /// <returns>[batch, pos, d_model].</returns>
+    public Tensor Embed(Tensor tokens)
+    {
+        tokens = hooks.At(HookSite.Tokens, -1, tokens, shared: true);
+        var embedded = weights.Embed.index_select(0, tokens.flatten()).view(layout.Batch, layout.Length, config.ModelWidth);
+        embedded = hooks.At(HookSite.Embed, -1, embedded);
+        if (!config.HasPositionTable) return embedded;
+        var positions = PositionEmbedding();
+        if (!config.IsShortformer) return embedded.Plus(positions);
+        shortformerPositions = positions;
+        return embedded;
+    }
+
+    /// <summary>Blocks from <paramref name="first"/> up to but not including <paramref name="end"/>.</summary>
+    /// <param name="residual">[batch, pos, d_model].</param>
+    public Tensor Blocks(Tensor residual, int first, int end)
+    {
+        if (config.IsShortformer && shortformerPositions is null) shortformerPositions = PositionEmbedding();
+        for (var layer = first; layer < end; layer++) residual = Block(residual, layer);
+        layout.Cache?.Advance(layout.Length);
+        return residual;
+    }
+
+    /// <summary>One block; see <see cref="Blocks"/>.</summary>
+    public Tensor Block(Tensor residual, int layer)
+    {
+        var block = weights.Blocks[layer];
+        residual = hooks.At(HookSite.ResidPre, layer, residual);
+        var attended = hooks.At(HookSite.AttnOut, layer, attention.Apply(residual, shortformerPositions, block, layer));
+        Tensor result;
+        if (config.AttentionOnly)
+        {
+            result = residual.Plus(attended);
+        }
+        else if (config.ParallelBlocks)
+        {
+            var processed = hooks.At(HookSite.MlpOut, layer, mlp.Apply(residual, block, layer));
+            result = residual.Plus(attended).PlusInPlace(processed);
+        }
+        else
+        {
+            var middle = hooks.At(HookSite.ResidMid, layer, residual.Plus(attended));
+            var processed = hooks.At(HookSite.MlpOut, layer, mlp.Apply(middle, block, layer));
+            result = middle.Plus(processed);
+        }
+        return hooks.At(HookSite.ResidPost, layer, result);
+    }
+
+    /// <summary>Logits of a final residual stream.</summary>
+    /// <param name="residual">[batch, pos, d_model].</param>
+    /// <returns>[batch, pos, d_vocab_out].</returns>
+    public Tensor Unembed(Tensor residual)
+    {
+        var normalized = config.HasNorm
+            ? model.Norm.Apply(residual, weights.FinalNorm, hooks, HookSite.LnFinalScale, HookSite.LnFinalNormalized, -1)
+            : residual;
+        normalized = hooks.At(HookSite.UnembedIn, -1, normalized);
+        var logits = hooks.At(HookSite.UnembedOut, -1, nn.functional.linear(normalized, weights.Unembed, weights.UnembedBias));
+        return config.LogitsSoftCap > 0 ? SoftCap(logits, config.LogitsSoftCap) : logits;
+    }
+
+    /// <summary>cap · tanh(x / cap).</summary>
+    internal static Tensor SoftCap(Tensor x, double cap) => x.DividedBy(cap).tanh().Times(cap);
+
+    private Tensor PositionEmbedding()
+    {
+        var positions = weights.Positions!.index_select(0, layout.Positions.flatten()).view(layout.Positions.size(0), layout.Length, config.ModelWidth);
+        // Padding has no position: its row is zero.
+        if (layout.KeyMask is { } mask) positions = positions * mask.narrow(1, layout.Past, layout.Length).unsqueeze(-1).to(positions.dtype);
+        var wanted = hooks.Wants(HookSite.PosEmbed, -1);
+        return wanted ? hooks.At(HookSite.PosEmbed, -1, positions.expand(layout.Batch, -1, -1), shared: true) : positions;
+    }
+}

@@ -1,0 +1,157 @@
+using static TorchSharp.torch;
+
+namespace InteropInterp.Models.Weights;
+
+/// <summary>
+/// Builds a model's weights from a map, block by block: read in the compute type, process, pack into the layout that is
+/// multiplied. Beside the finished weights it holds one block, or one embedding.
+/// </summary>
+internal sealed class WeightAssembler : IDisposable
+{
+    private readonly TransformerConfig config;
+    private readonly WeightMap map;
+    private readonly WeightReader reader;
+    private readonly WeightProcessing processing;
+    private readonly ProcessingOptions steps;
+    private readonly Device device;
+    private readonly Dictionary<string, long[]> shapes;
+
+    public WeightAssembler(TransformerConfig config, WeightMap map, ProcessingOptions options, ScalarType dtype, Device device)
+    {
+        this.config = config;
+        this.map = map;
+        this.device = device;
+        steps = options.For(config);
+        reader = new WeightReader(map, dtype);
+        processing = new WeightProcessing(config, options);
+        shapes = WeightNames.All(config, optional: true).ToDictionary(n => n.Name, n => n.Shape);
+    }
+
+    /// <summary>All weights. The source may be closed afterwards.</summary>
+    public ModelWeights Assemble(CancellationToken cancellation = default)
+    {
+        var built = new List<Tensor?>();
+        try
+        {
+            var (embed, positions) = Embedding();
+            built.AddRange([embed, positions]);
+            var blocks = new List<BlockWeights>();
+            for (var layer = 0; layer < config.LayerCount; layer++)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                blocks.Add(Block($"blocks.{layer}."));
+                built.AddRange(blocks[^1].Tensors);
+            }
+            var (final, unembed, bias) = Unembedding(embed);
+            return new ModelWeights
+            {
+                Embed = embed, Positions = positions, Blocks = blocks, FinalNorm = final, Unembed = unembed, UnembedBias = bias,
+            };
+        }
+        catch
+        {
+            foreach (var tensor in built) tensor?.Dispose();
+            throw;
+        }
+    }
+
+    private (Tensor Embed, Tensor? Positions) Embedding()
+    {
+        using var scope = NewDisposeScope();
+        var w = Read(n => n.StartsWith("embed.", StringComparison.Ordinal) || n.StartsWith("pos_embed.", StringComparison.Ordinal));
+        processing.Embedding(w);
+        return (Own(w["embed.W_E"]), w.TryGetValue("pos_embed.W_pos", out var positions) ? Own(positions) : null);
+    }
+
+    private BlockWeights Block(string block)
+    {
+        using var scope = NewDisposeScope();
+        var w = Read(n => n.StartsWith(block, StringComparison.Ordinal));
+        processing.Block(w, block);
+        return new BlockWeights(Norm(w, block + "ln1"), Attention(w, block), Norm(w, block + "ln2"), config.HasMlp ? Mlp(w, block) : null);
+    }
+
+    private (NormWeights?, Tensor, Tensor?) Unembedding(Tensor embed)
+    {
+        using var scope = NewDisposeScope();
+        // Tied and untouched: one tensor serves both ends.
+        var shared = config.TiedEmbeddings && !steps.CenterUnembed && !steps.CenterWritingWeights && (!steps.FoldLayerNorm || !config.HasNormWeights);
+        var w = Read(n => n.StartsWith("ln_final.", StringComparison.Ordinal) || n == "unembed.b_U" || (n == "unembed.W_U" && !shared));
+        if (!shared) processing.Unembedding(w);
+        return (Norm(w, "ln_final"), shared ? embed : Own(w["unembed.W_U"].t()), Optional(w, "unembed.b_U"));
+    }
+
+    private AttentionWeights Attention(Dictionary<string, Tensor> w, string block)
+    {
+        var names = new[] { "Q", "K", "V" }.Select(which => WeightNames.Projection(block, which, config)).ToList();
+        // [heads, d, d_head] -> [heads · d_head, d].
+        var qkv = cat([.. names.Select(n => w[n.Weight].transpose(1, 2).reshape(-1, config.ModelWidth))], 0);
+        Tensor? bias = null;
+        if (names.Any(n => w.ContainsKey(n.Bias)))
+            bias = cat([.. names.Select(n => (w.TryGetValue(n.Bias, out var b) ? b : zeros(shapes[n.Bias], qkv.dtype)).reshape(-1))], 0);
+        // [head, d_head, d] -> [d, head · d_head].
+        var output = w[block + "attn.W_O"].reshape(-1, config.ModelWidth).t();
+        return new AttentionWeights(Own(qkv), Own(bias), Own(output), Optional(w, block + "attn.b_O"));
+    }
+
+    private MlpWeights Mlp(Dictionary<string, Tensor> w, string block)
+    {
+        var linear = w[block + "mlp.W_in"].t();
+        var inner = config.GatedMlp ? cat([w[block + "mlp.W_gate"].t(), linear], 0) : linear;
+        var inBias = config.GatedMlp ? Both(w, block + "mlp.b_gate", block + "mlp.b_linear") : Optional(w, block + "mlp.b_in");
+        var postBias = config.GatedMlp ? Optional(w, block + "mlp.b_in") : null;
+        return new MlpWeights(
+            Own(inner), inBias, postBias, Norm(w, block + "mlp.ln"), Own(w[block + "mlp.W_out"].t()), Optional(w, block + "mlp.b_out"));
+    }
+
+    private Tensor? Both(Dictionary<string, Tensor> w, string first, string second)
+    {
+        if (!w.ContainsKey(first) && !w.ContainsKey(second)) return null;
+        Tensor Get(string name) => w.TryGetValue(name, out var t) ? t : zeros(shapes[name], w.Values.First().dtype);
+        return Own(cat([Get(first), Get(second)], 0));
+    }
+
+    private NormWeights? Norm(Dictionary<string, Tensor> w, string name) =>
+        w.TryGetValue(name + ".w", out var weight) ? new NormWeights(Own(weight), Optional(w, name + ".b")) : null;
+
+    private Tensor? Optional(Dictionary<string, Tensor> w, string name) => w.TryGetValue(name, out var t) ? Own(t) : null;
+
+    // Every weight is the model's own, contiguous, on its device: a file that somebody overwrites must not change a loaded model.
+    private Tensor? Own(Tensor? t)
+    {
+        if (t is null) return null;
+        var own = t.device.Equals(device) ? t.contiguous() : t.contiguous().to(device);
+        // A view of the file, or of a tensor that is about to go, becomes a copy.
+        return (ReferenceEquals(own, t) || own.data_ptr() == t.data_ptr() ? own.clone() : own).DetachFromDisposeScope();
+    }
+
+    private Dictionary<string, Tensor> Read(Func<string, bool> wanted)
+    {
+        var result = new Dictionary<string, Tensor>();
+        foreach (var (name, shape) in shapes)
+        {
+            if (!wanted(name)) continue;
+            if (!map.Contains(name))
+            {
+                if (WeightNames.IsBias(name)) continue;
+                throw InterpException.DataLoss("WEIGHT_MISSING", $"The files have no {name} [{string.Join(", ", shape)}], which the config asks for.");
+            }
+            Tensor tensor;
+            try
+            {
+                tensor = map.Read(name, reader);
+            }
+            catch (System.Runtime.InteropServices.ExternalException e)
+            {
+                throw InterpException.DataLoss("WEIGHT_SHAPE", $"{name}: the stored tensor cannot be brought to [{string.Join(", ", shape)}].", e);
+            }
+            if (!tensor.shape.SequenceEqual(shape))
+                throw InterpException.DataLoss("WEIGHT_SHAPE",
+                    $"{name} is [{string.Join(", ", tensor.shape)}]; the config asks for [{string.Join(", ", shape)}].");
+            result[name] = tensor;
+        }
+        return result;
+    }
+
+    public void Dispose() => reader.Dispose();
+}
