@@ -9,6 +9,9 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
     // A whole number of blocks in every format; small enough that what is in flight does not count.
     private const int ChunkElements = 1 << 20;
 
+    // What one thread decodes of a chunk; a whole number of blocks as well.
+    private const int PieceElements = 1 << 17;
+
     // Ranges that a tensor looks at: it may have been written to, and giving the pages back would undo that.
     private readonly HashSet<string> viewed = [];
     private readonly Lock gate = new();
@@ -46,6 +49,7 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
         using var scope = NewDisposeScope();
         using var mode = no_grad();
         var result = empty(entry.Shape.ToArray(), dtype);
+        HugePages.Advise(Blob.Address(result), result.numel() * result.element_size());
         if (entry.Count > 0 && decoding is null) Convert(entry, entry.Type.Torch()!.Value, result.view(-1));
         if (entry.Count > 0 && decoding is not null) Decode(entry, decoding, result.view(-1));
         return result.MoveToOuterDisposeScope();
@@ -102,11 +106,18 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
             var count = (int)Math.Min(ChunkElements, entry.Count - start);
             var (from, bytes) = (start / stored.BlockSize * stored.BlockBytes, (long)count / stored.BlockSize * stored.BlockBytes);
             var target = direct ? address + (nint)(start * stored.ElementSize) : address;
-            stored.Decode(file.Pointer(entry.Offset + from, bytes), target, count);
+            DecodeChunk(stored, file.Pointer(entry.Offset + from, bytes), target, count);
             if (!direct) result.narrow(0, start, count).copy_(decoded.narrow(0, 0, count));
             Release(entry, from, bytes);
         }
     }
+
+    private static void DecodeChunk(StoredNumbers stored, IntPtr source, IntPtr target, int count) =>
+        Parallel.For(0, (count + PieceElements - 1) / PieceElements, new ParallelOptions { MaxDegreeOfParallelism = get_num_threads() }, i =>
+        {
+            var first = i * PieceElements;
+            stored.Decode(source + first / stored.BlockSize * stored.BlockBytes, target + first * stored.ElementSize, Math.Min(PieceElements, count - first));
+        });
 
     // The page where two chunks meet is kept by both, so a chunk starts one page early; never outside the tensor.
     private void Release(TensorEntry entry, long start, long length)

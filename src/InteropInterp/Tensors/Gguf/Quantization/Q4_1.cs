@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace InteropInterp.Tensors.Gguf.Quantization;
 
 /// <summary>float16 scale, float16 minimum; sixteen bytes whose low halves are codes 0-15 and whose high halves are codes 16-31.</summary>
@@ -8,6 +10,7 @@ internal sealed class Q4_1 : IQuantization
     public int BlockSize => 32;
     public int BlockBytes => 20;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Dequantize(ReadOnlySpan<byte> blocks, Span<float> weights)
     {
         for (; blocks.Length >= BlockBytes; blocks = blocks[BlockBytes..], weights = weights[BlockSize..])

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace InteropInterp.Tensors.Gguf.Quantization;
@@ -11,6 +12,7 @@ internal sealed class Q5_0 : IQuantization
     public int BlockSize => 32;
     public int BlockBytes => 22;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Dequantize(ReadOnlySpan<byte> blocks, Span<float> weights)
     {
         for (; blocks.Length >= BlockBytes; blocks = blocks[BlockBytes..], weights = weights[BlockSize..])

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 
 namespace InteropInterp.Tensors.Gguf.Quantization;
 
@@ -10,6 +11,7 @@ internal sealed class Q5_1 : IQuantization
     public int BlockSize => 32;
     public int BlockBytes => 24;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Dequantize(ReadOnlySpan<byte> blocks, Span<float> weights)
     {
         for (; blocks.Length >= BlockBytes; blocks = blocks[BlockBytes..], weights = weights[BlockSize..])

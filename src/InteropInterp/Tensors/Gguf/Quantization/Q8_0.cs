@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace InteropInterp.Tensors.Gguf.Quantization;
@@ -10,6 +11,7 @@ internal sealed class Q8_0 : IQuantization
     public int BlockSize => 32;
     public int BlockBytes => 34;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Dequantize(ReadOnlySpan<byte> blocks, Span<float> weights)
     {
         for (; blocks.Length >= BlockBytes; blocks = blocks[BlockBytes..], weights = weights[BlockSize..])
