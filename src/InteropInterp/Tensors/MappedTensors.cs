@@ -23,6 +23,7 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
         var entry = Find(name);
         var dtype = entry.Type.Torch() ?? throw InterpException.Invalid("DTYPE_NOT_IN_TORCH",
             $"'{file.Path}': tensor {Quoted.Name(name)} is stored as {entry.Format}, which torch has no type for; read it as float32, or its bytes.");
+        using var reference = file.AddReference();
         if (entry.Type == StorageType.BOOL) CheckFlags(entry);
         return View(entry, dtype, entry.Shape);
     }
@@ -43,9 +44,8 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
             throw InterpException.Invalid("DTYPE_NOT_READABLE",
                 $"'{file.Path}': tensor {Quoted.Name(name)} is stored as {entry.Format} and cannot be read as {dtype}; "
                 + (readable ? "floating-point types are." : "its bytes can be read."));
-        if (entry.Type == StorageType.BOOL) CheckFlags(entry);
-
         using var reference = file.AddReference();
+        if (entry.Type == StorageType.BOOL) CheckFlags(entry);
         using var scope = NewDisposeScope();
         using var mode = no_grad();
         var result = empty(entry.Shape.ToArray(), dtype);
