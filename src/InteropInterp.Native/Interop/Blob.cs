@@ -17,6 +17,15 @@ public static unsafe class Blob
     /// </summary>
     public static Tensor Own(IntPtr data, ReadOnlySpan<long> shape, ScalarType dtype, IDisposable owner) => Create(data, shape, dtype, owner);
 
+    /// <summary>Where the tensor's first element lies; on the CPU, and valid while the tensor lives.</summary>
+    public static IntPtr Address(Tensor tensor)
+    {
+        void* address;
+        NativeApi.Check(NativeApi.DataPointer(tensor.Handle, &address), "aoti_torch_get_data_ptr");
+        GC.KeepAlive(tensor);
+        return (IntPtr)address;
+    }
+
     private static readonly Lock Gate = new();
     private static readonly Dictionary<IntPtr, List<IDisposable>> Owners = [];
 

@@ -9,11 +9,13 @@ namespace InteropInterp.Native.Interop;
 /// </summary>
 public sealed unsafe partial class MappedFile : IDisposable
 {
-    private const int ReadWrite = 3, PrivateMapping = 2, DontNeed = 4;
+    // Without MAP_NORESERVE a copy-on-write mapping larger than memory is refused, though hardly a page of it is ever written.
+    private const int ReadWrite = 3, PrivateMapping = 2, NoReserve = 0x4000, DontNeed = 4;
 
     private readonly SafeFileHandle file;
     private readonly IntPtr address;
     private int references = 1;
+    private int disposed;
 
     private MappedFile(string path)
     {
@@ -21,7 +23,7 @@ public sealed unsafe partial class MappedFile : IDisposable
         file = File.OpenHandle(path);
         Length = RandomAccess.GetLength(file);
         if (Length == 0) return;
-        address = Map(IntPtr.Zero, (nuint)Length, ReadWrite, PrivateMapping, file.DangerousGetHandle().ToInt32(), 0);
+        address = Map(IntPtr.Zero, (nuint)Length, ReadWrite, PrivateMapping | NoReserve, file.DangerousGetHandle().ToInt32(), 0);
         if (address == -1)
         {
             address = IntPtr.Zero;
@@ -55,19 +57,27 @@ public sealed unsafe partial class MappedFile : IDisposable
     public ReadOnlySpan<byte> Span(long offset, int length) => new((void*)Pointer(offset, length), length);
 
     /// <summary>The address of <paramref name="length"/> bytes from <paramref name="offset"/>; checked against the file's length.</summary>
+    /// <exception cref="InterpException">FILE_TRUNCATED, FILE_CLOSED.</exception>
     public IntPtr Pointer(long offset, long length)
     {
-        ObjectDisposedException.ThrowIf(references <= 0, this);
+        if (Volatile.Read(ref references) <= 0) throw Closed();
         if (offset < 0 || length < 0 || offset > Length - length)
             throw InterpException.DataLoss("FILE_TRUNCATED",
                 $"'{Path}' has {Length:N0} bytes; {length:N0} bytes from {offset:N0} reach past its end.");
         return address + (nint)offset;
     }
 
-    /// <summary>One more owner; dispose what is returned once.</summary>
+    /// <summary>One more owner, until what is returned is disposed.</summary>
+    /// <exception cref="InterpException">FILE_CLOSED: the first owner has disposed the file.</exception>
     public IDisposable AddReference()
     {
-        Interlocked.Increment(ref references);
+        int count;
+        do
+        {
+            count = Volatile.Read(ref references);
+            if (count <= 0 || Volatile.Read(ref disposed) != 0) throw Closed();
+        }
+        while (Interlocked.CompareExchange(ref references, count + 1, count) != count);
         return new Reference(this);
     }
 
@@ -83,7 +93,15 @@ public sealed unsafe partial class MappedFile : IDisposable
         if (end > start) Advise(address + (nint)start, (nuint)(end - start), DontNeed);
     }
 
+    /// <summary>Gives up the first owner's reference, however often it is called.</summary>
     public void Dispose()
+    {
+        if (Interlocked.Exchange(ref disposed, 1) == 0) GiveUp();
+    }
+
+    private InterpException Closed() => InterpException.Precondition("FILE_CLOSED", $"'{Path}' was closed; open it again to read from it.");
+
+    private void GiveUp()
     {
         if (Interlocked.Decrement(ref references) != 0) return;
         if (address != IntPtr.Zero) Unmap(address, (nuint)Length);
@@ -96,7 +114,7 @@ public sealed unsafe partial class MappedFile : IDisposable
 
         public void Dispose()
         {
-            if (Interlocked.Exchange(ref done, 1) == 0) mapping.Dispose();
+            if (Interlocked.Exchange(ref done, 1) == 0) mapping.GiveUp();
         }
     }
 

@@ -17,6 +17,7 @@ internal static unsafe class NativeApi
     public static delegate* unmanaged<byte*, byte*, ulong*, ulong, int> CallDispatcher { get; private set; }
     public static delegate* unmanaged<IntPtr, IntPtr*, int> NewTensorHandle { get; private set; }
     public static delegate* unmanaged<IntPtr, int> DeleteTensorHandle { get; private set; }
+    public static delegate* unmanaged<IntPtr, void**, int> DataPointer { get; private set; }
     public static delegate* unmanaged<nuint, IntPtr*, int> NewList { get; private set; }
     public static delegate* unmanaged<IntPtr, ulong, int> PushBack { get; private set; }
 
@@ -40,6 +41,7 @@ internal static unsafe class NativeApi
         CallDispatcher = (delegate* unmanaged<byte*, byte*, ulong*, ulong, int>)Find(core, "torch_call_dispatcher");
         NewTensorHandle = (delegate* unmanaged<IntPtr, IntPtr*, int>)Find(core, "aoti_torch_new_tensor_handle");
         DeleteTensorHandle = (delegate* unmanaged<IntPtr, int>)Find(core, "aoti_torch_delete_tensor_object");
+        DataPointer = (delegate* unmanaged<IntPtr, void**, int>)Find(core, "aoti_torch_get_data_ptr");
         NewList = (delegate* unmanaged<nuint, IntPtr*, int>)Find(core, "torch_new_list_reserve_size");
         PushBack = (delegate* unmanaged<IntPtr, ulong, int>)Find(core, "torch_list_push_back");
         ToDlPack = (delegate* unmanaged<IntPtr, IntPtr>)Find(core, "_ZN2at8toDLPackERKNS_6TensorE");
