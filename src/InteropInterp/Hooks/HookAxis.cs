@@ -21,5 +21,5 @@ public enum HookAxis
     Vocabulary,
 
     /// <summary>The one number of a norm's scale.</summary>
-    Single,
+    One,
 }

@@ -81,7 +81,7 @@ public sealed class HookCatalogue
         HookAxis.HeadWidth => config.HeadWidth,
         HookAxis.MlpWidth => config.MlpWidth,
         HookAxis.Vocabulary => config.OutputVocabularySize,
-        HookAxis.Single => 1,
+        HookAxis.One => 1,
         _ => null,
     };
 

@@ -10,13 +10,13 @@ namespace InteropInterp.Hooks;
 public sealed record HookSiteInfo(string Name, bool IsPerLayer, IReadOnlyList<HookAxis> Axes, string? Alias = null)
 {
     private static readonly HookAxis[] Residual = [Batch, Position, ModelWidth];
-    private static readonly HookAxis[] Scale = [Batch, Position, Single];
+    private static readonly HookAxis[] Scale = [Batch, Position, One];
     private static readonly HookAxis[] Queries = [Batch, Position, Head, HeadWidth];
     private static readonly HookAxis[] Keys = [Batch, Position, KeyHead, HeadWidth];
     private static readonly HookAxis[] Attention = [Batch, Head, Position, KeyPosition];
     private static readonly HookAxis[] Neurons = [Batch, Position, MlpWidth];
 
-    private static readonly IReadOnlyDictionary<HookSite, HookSiteInfo> Sites = new Dictionary<HookSite, HookSiteInfo>
+    private static readonly Dictionary<HookSite, HookSiteInfo> Sites = new()
     {
         [HookSite.Tokens] = new("hook_tokens", false, [Batch, Position]),
         [HookSite.Embed] = new("hook_embed", false, Residual, "embed.hook_out"),

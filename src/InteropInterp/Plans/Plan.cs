@@ -1,6 +1,6 @@
 using InteropInterp.Generation;
 using InteropInterp.Hooks;
-using InteropInterp.Plans.Metrics;
+using InteropInterp.Plans.Interventions;
 using TorchSharp;
 
 namespace InteropInterp.Plans;
@@ -48,5 +48,5 @@ public sealed record Plan
     public ulong Seed { get; init; }
 
     /// <summary>Whether any part of it is a callback, so that it can neither be cut into batches, nor cached, nor sent away.</summary>
-    public bool HasCallbacks => Interventions.Any(i => i.Op is Ops.CallbackOp) || Sources.Values.Any(s => s.HasCallbacks);
+    public bool HasCallbacks => Interventions.Any(i => i.Op is CallbackOp) || Sources.Values.Any(s => s.HasCallbacks);
 }

@@ -97,13 +97,13 @@ internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, I
         Tensor q, key, v;
         if (flags.UseSplitQkvInput)
         {
-            q = Normalize(hooks.At(HookSite.QInput, layer, PerHead(residual, h), shared: true), block, layer);
-            key = Normalize(hooks.At(HookSite.KInput, layer, PerHead(residual, k), shared: true), block, layer);
-            v = Normalize(hooks.At(HookSite.VInput, layer, PerHead(residual, k), shared: true), block, layer);
+            q = Normalize(hooks.At(HookSite.QInput, layer, PerHead(residual, h), isShared: true), block, layer);
+            key = Normalize(hooks.At(HookSite.KInput, layer, PerHead(residual, k), isShared: true), block, layer);
+            v = Normalize(hooks.At(HookSite.VInput, layer, PerHead(residual, k), isShared: true), block, layer);
         }
         else
         {
-            q = key = v = Normalize(hooks.At(HookSite.AttnIn, layer, PerHead(residual, h), shared: true), block, layer);
+            q = key = v = Normalize(hooks.At(HookSite.AttnIn, layer, PerHead(residual, h), isShared: true), block, layer);
         }
         if (positions is not null) (q, key) = (q.Plus(positions.unsqueeze(2)), key.Plus(positions.unsqueeze(2)));
         var w = block.Attention;

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace InteropInterp.Models.Forward;
 
 /// <summary>Who may attend to whom in a rectangular batch: positions, padding, causality, local windows, cached keys.</summary>
-internal sealed class AttentionLayout
+internal sealed class AttentionLayout : IDisposable
 {
     private readonly TransformerConfig config;
     private readonly Dictionary<bool, Tensor?> masks = [];
@@ -57,8 +57,14 @@ internal sealed class AttentionLayout
     public Tensor? Mask(int layer)
     {
         var windowed = IsWindowed(layer);
-        if (!masks.TryGetValue(windowed, out var mask)) masks[windowed] = mask = Build(windowed);
+        // Built within the scope of some layer, but good for all.
+        if (!masks.TryGetValue(windowed, out var mask)) masks[windowed] = mask = Build(windowed)?.alias().DetachFromDisposeScope();
         return mask;
+    }
+
+    public void Dispose()
+    {
+        foreach (var mask in masks.Values) mask?.Dispose();
     }
 
     // A window as long as the sequence hides nothing.

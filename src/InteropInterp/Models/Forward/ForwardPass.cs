@@ -23,7 +23,7 @@ internal sealed class ForwardPass(TransformerModel model, ModelFlags flags, IAct
     /// <returns>[batch, pos, d_model].</returns>
     public Tensor Embed(Tensor tokens)
     {
-        tokens = hooks.At(HookSite.Tokens, -1, tokens, shared: true);
+        tokens = hooks.At(HookSite.Tokens, -1, tokens, isShared: true);
         var embedded = weights.Embed.index_select(0, tokens.flatten()).view(layout.Batch, layout.Length, config.ModelWidth);
         embedded = hooks.At(HookSite.Embed, -1, embedded);
         if (!config.HasPositionTable) return embedded;
@@ -38,13 +38,20 @@ internal sealed class ForwardPass(TransformerModel model, ModelFlags flags, IAct
     public Tensor Blocks(Tensor residual, int first, int end)
     {
         if (config.IsShortformer && shortformerPositions is null) shortformerPositions = PositionEmbedding();
-        for (var layer = first; layer < end; layer++) residual = Block(residual, layer);
+        Tensor? previous = null;
+        for (var layer = first; layer < end; layer++)
+        {
+            // A layer's temporaries go with it; what hooks keep, they keep themselves.
+            using var scope = NewDisposeScope();
+            residual = Block(residual, layer).MoveToOuterDisposeScope();
+            if (!ReferenceEquals(previous, residual)) previous?.Dispose();
+            previous = residual;
+        }
         layout.Cache?.Advance(layout.Length);
         return residual;
     }
 
-    /// <summary>One block; see <see cref="Blocks"/>.</summary>
-    public Tensor Block(Tensor residual, int layer)
+    private Tensor Block(Tensor residual, int layer)
     {
         var block = weights.Blocks[layer];
         residual = hooks.At(HookSite.ResidPre, layer, residual);
@@ -90,6 +97,6 @@ internal sealed class ForwardPass(TransformerModel model, ModelFlags flags, IAct
         // Padding has no position: its row is zero.
         if (layout.KeyMask is { } mask) positions = positions * mask.narrow(1, layout.Past, layout.Length).unsqueeze(-1).to(positions.dtype);
         var wanted = hooks.Wants(HookSite.PosEmbed, -1);
-        return wanted ? hooks.At(HookSite.PosEmbed, -1, positions.expand(layout.Batch, -1, -1), shared: true) : positions;
+        return wanted ? hooks.At(HookSite.PosEmbed, -1, positions.expand(layout.Batch, -1, -1), isShared: true) : positions;
     }
 }

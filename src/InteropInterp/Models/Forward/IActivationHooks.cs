@@ -12,8 +12,8 @@ public interface IActivationHooks
     /// <summary>
     /// The value that the pass goes on with.
     /// </summary>
-    /// <param name="shared">The memory belongs to weights or is read again: it must not be edited in place.</param>
-    Tensor At(HookSite site, int layer, Tensor value, bool shared = false);
+    /// <param name="isShared">The memory belongs to weights or is read again: it must not be edited in place.</param>
+    Tensor At(HookSite site, int layer, Tensor value, bool isShared = false);
 }
 
 /// <summary>Nobody listens.</summary>
@@ -23,5 +23,5 @@ public sealed class NoHooks : IActivationHooks
 
     public bool Wants(HookSite site, int layer) => false;
 
-    public Tensor At(HookSite site, int layer, Tensor value, bool shared = false) => value;
+    public Tensor At(HookSite site, int layer, Tensor value, bool isShared = false) => value;
 }

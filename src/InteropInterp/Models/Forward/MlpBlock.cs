@@ -13,7 +13,7 @@ internal sealed class MlpBlock(TransformerModel model, IActivationHooks hooks)
     public Tensor Apply(Tensor residual, BlockWeights block, int layer)
     {
         var w = block.Mlp!;
-        var input = hooks.At(HookSite.MlpIn, layer, residual, shared: true);
+        var input = hooks.At(HookSite.MlpIn, layer, residual, isShared: true);
         if (model.Config.HasNorm) input = model.Norm.Apply(input, block.Ln2, hooks, HookSite.Ln2Scale, HookSite.Ln2Normalized, layer);
         var hidden = model.Config.GatedMlp ? Gated(input, w, layer) : Plain(input, w, layer);
         return nn.functional.linear(hooks.At(HookSite.MlpPost, layer, hidden), w.Out, w.OutBias);

@@ -1,3 +1,4 @@
+using InteropInterp.Native.Operators;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Models.Forward;
@@ -37,12 +38,12 @@ internal sealed class RotaryTable(TransformerConfig config, ScalarType dtype, De
         {
             var pairs = rotated.unflatten(-1, half, 2);
             var (a, b) = (pairs.select(-1, 0), pairs.select(-1, 1));
-            result = stack([a * cos - b * sin, b * cos + a * sin], -1).flatten(-2);
+            result = stack([a * cos - b * sin, (b * cos).PlusInPlace(a * sin)], -1).flatten(-2);
         }
         else
         {
             var (a, b) = (rotated.narrow(-1, 0, half), rotated.narrow(-1, half, half));
-            result = cat([a * cos - b * sin, b * cos + a * sin], -1);
+            result = cat([a * cos - b * sin, (b * cos).PlusInPlace(a * sin)], -1);
         }
         return width == config.HeadWidth ? result : cat([result, x.narrow(-1, width, config.HeadWidth - width)], -1);
     }

@@ -15,7 +15,8 @@ public sealed class MemoryTensors(IReadOnlyDictionary<string, Tensor> tensors) :
 
     public Tensor Read(string name, ScalarType dtype) => Find(name).dtype == dtype ? Find(name).alias() : Find(name).to(dtype);
 
-    public Tensor ReadBytes(string name) => Find(name).contiguous().view(ScalarType.Byte);
+    public Tensor ReadBytes(string name) => 
+        Native.Interop.Dispatcher.Call("aten::view", "dtype", Find(name).contiguous().flatten(), (long)ScalarType.Byte);
 
     public void Dispose()
     {

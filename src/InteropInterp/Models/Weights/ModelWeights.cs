@@ -46,9 +46,15 @@ public sealed record BlockWeights(NormWeights? Ln1, AttentionWeights Attention, 
 }
 
 /// <summary>Scale and shift of a norm, each [width].</summary>
-public sealed record NormWeights(Tensor Weight, Tensor? Bias)
+public sealed record NormWeights(Tensor Weight, Tensor? Bias) : IDisposable
 {
     public IEnumerable<Tensor?> Tensors => [Weight, Bias];
+
+    public void Dispose()
+    {
+        Weight.Dispose();
+        Bias?.Dispose();
+    }
 }
 
 /// <param name="Qkv">[(heads + 2 key heads) · d_head, d_model]: queries, then keys, then values.</param>

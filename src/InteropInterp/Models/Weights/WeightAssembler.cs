@@ -12,16 +12,15 @@ internal sealed class WeightAssembler : IDisposable
     private readonly WeightMap map;
     private readonly WeightReader reader;
     private readonly WeightProcessing processing;
-    private readonly ProcessingOptions steps;
     private readonly Device device;
     private readonly Dictionary<string, long[]> shapes;
+    private readonly HashSet<string> converted = [];
 
     public WeightAssembler(TransformerConfig config, WeightMap map, ProcessingOptions options, ScalarType dtype, Device device)
     {
         this.config = config;
         this.map = map;
         this.device = device;
-        steps = options.For(config);
         reader = new WeightReader(map, dtype);
         processing = new WeightProcessing(config, options);
         shapes = WeightNames.All(config, optional: true).ToDictionary(n => n.Name, n => n.Shape);
@@ -59,26 +58,29 @@ internal sealed class WeightAssembler : IDisposable
     {
         using var scope = NewDisposeScope();
         var w = Read(n => n.StartsWith("embed.", StringComparison.Ordinal) || n.StartsWith("pos_embed.", StringComparison.Ordinal));
-        processing.Embedding(w);
-        return (Own(w["embed.W_E"]), w.TryGetValue("pos_embed.W_pos", out var positions) ? Own(positions) : null);
+        var embed = Own(w["embed.W_E"], TakeOver("embed.W_E"));
+        var positions = Optional(w, "pos_embed.W_pos");
+        processing.Embedding(embed, positions);
+        return (embed, positions);
     }
 
     private BlockWeights Block(string block)
     {
         using var scope = NewDisposeScope();
         var w = Read(n => n.StartsWith(block, StringComparison.Ordinal));
-        processing.Block(w, block);
-        return new BlockWeights(Norm(w, block + "ln1"), Attention(w, block), Norm(w, block + "ln2"), config.HasMlp ? Mlp(w, block) : null);
+        return processing.Block(
+            new BlockWeights(Norm(w, block + "ln1"), Attention(w, block), Norm(w, block + "ln2"), config.HasMlp ? Mlp(w, block) : null));
     }
 
     private (NormWeights?, Tensor, Tensor?) Unembedding(Tensor embed)
     {
         using var scope = NewDisposeScope();
         // Tied and untouched: one tensor serves both ends.
-        var shared = config.TiedEmbeddings && !steps.CenterUnembed && !steps.CenterWritingWeights && (!steps.FoldLayerNorm || !config.HasNormWeights);
+        var shared = config.TiedEmbeddings && processing.LeavesEmbeddings;
         var w = Read(n => n.StartsWith("ln_final.", StringComparison.Ordinal) || n == "unembed.b_U" || (n == "unembed.W_U" && !shared));
-        if (!shared) processing.Unembedding(w);
-        return (Norm(w, "ln_final"), shared ? embed : Own(w["unembed.W_U"].t()), Optional(w, "unembed.b_U"));
+        var unembed = shared ? embed : Own(w["unembed.W_U"].t(), TakeOver("unembed.W_U"));
+        var (norm, bias) = processing.Unembedding(Norm(w, "ln_final"), unembed, Optional(w, "unembed.b_U"));
+        return (norm, unembed, bias);
     }
 
     private AttentionWeights Attention(Dictionary<string, Tensor> w, string block)
@@ -91,7 +93,7 @@ internal sealed class WeightAssembler : IDisposable
             bias = cat([.. names.Select(n => (w.TryGetValue(n.Bias, out var b) ? b : zeros(shapes[n.Bias], qkv.dtype)).reshape(-1))], 0);
         // [head, d_head, d] -> [d, head · d_head].
         var output = w[block + "attn.W_O"].reshape(-1, config.ModelWidth).t();
-        return new AttentionWeights(Own(qkv), Own(bias), Own(output), Optional(w, block + "attn.b_O"));
+        return new AttentionWeights(Own(qkv, isOwn: true), bias is null ? null : Own(bias, isOwn: true), Own(output), Optional(w, block + "attn.b_O"));
     }
 
     private MlpWeights Mlp(Dictionary<string, Tensor> w, string block)
@@ -101,14 +103,14 @@ internal sealed class WeightAssembler : IDisposable
         var inBias = config.GatedMlp ? Both(w, block + "mlp.b_gate", block + "mlp.b_linear") : Optional(w, block + "mlp.b_in");
         var postBias = config.GatedMlp ? Optional(w, block + "mlp.b_in") : null;
         return new MlpWeights(
-            Own(inner), inBias, postBias, Norm(w, block + "mlp.ln"), Own(w[block + "mlp.W_out"].t()), Optional(w, block + "mlp.b_out"));
+            Own(inner, isOwn: config.GatedMlp), inBias, postBias, Norm(w, block + "mlp.ln"), Own(w[block + "mlp.W_out"].t()), Optional(w, block + "mlp.b_out"));
     }
 
     private Tensor? Both(Dictionary<string, Tensor> w, string first, string second)
     {
         if (!w.ContainsKey(first) && !w.ContainsKey(second)) return null;
         Tensor Get(string name) => w.TryGetValue(name, out var t) ? t : zeros(shapes[name], w.Values.First().dtype);
-        return Own(cat([Get(first), Get(second)], 0));
+        return Own(cat([Get(first), Get(second)], 0), isOwn: true);
     }
 
     private NormWeights? Norm(Dictionary<string, Tensor> w, string name) =>
@@ -116,13 +118,20 @@ internal sealed class WeightAssembler : IDisposable
 
     private Tensor? Optional(Dictionary<string, Tensor> w, string name) => w.TryGetValue(name, out var t) ? Own(t) : null;
 
-    // Every weight is the model's own, contiguous, on its device: a file that somebody overwrites must not change a loaded model.
-    private Tensor? Own(Tensor? t)
+    // The large ones are not copied again where reading has made a copy; the reader then must not hand it out once more.
+    private bool TakeOver(string name)
     {
-        if (t is null) return null;
-        var own = t.device.Equals(device) ? t.contiguous() : t.contiguous().to(device);
-        // A view of the file, or of a tensor that is about to go, becomes a copy.
-        return (ReferenceEquals(own, t) || own.data_ptr() == t.data_ptr() ? own.clone() : own).DetachFromDisposeScope();
+        if (!converted.Contains(name)) return false;
+        reader.Forget();
+        return true;
+    }
+
+    // Every weight is the model's own, contiguous, on its device: a file that somebody overwrites must not change a loaded model.
+    private Tensor Own(Tensor t, bool isOwn = false)
+    {
+        // A copy is made unless one was made already: by a conversion, or just now by contiguous().
+        var result = t.is_contiguous() && !isOwn ? t.clone() : t.contiguous();
+        return (result.device.Equals(device) ? result.alias() : result.to(device)).DetachFromDisposeScope();
     }
 
     private Dictionary<string, Tensor> Read(Func<string, bool> wanted)
@@ -140,6 +149,7 @@ internal sealed class WeightAssembler : IDisposable
             try
             {
                 tensor = map.Read(name, reader);
+                if (reader.LastIsOwn) converted.Add(name);
             }
             catch (System.Runtime.InteropServices.ExternalException e)
             {

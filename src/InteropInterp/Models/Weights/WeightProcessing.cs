@@ -4,105 +4,103 @@ using static TorchSharp.torch;
 namespace InteropInterp.Models.Weights;
 
 /// <summary>
-/// The rewritings, one block at a time, as pure functions over tensors in TransformerLens shapes (weight_processing.py). They
-/// run on whatever part of the state dict is given, so that loading needs one block beside the finished weights.
+/// The rewritings of <see cref="ProcessingOptions"/> (TransformerLens's weight_processing.py), in place on packed weights, so
+/// that loading holds a model once. Matrices are [out, in]: what reads a norm is folded along its last axis.
 /// </summary>
 internal sealed class WeightProcessing(TransformerConfig config, ProcessingOptions options)
 {
     private readonly ProcessingOptions steps = options.For(config);
 
-    public void Embedding(Dictionary<string, Tensor> w)
+    /// <summary>Whether nothing touches the embedding or the unembedding, so that tied ones may stay one tensor.</summary>
+    public bool LeavesEmbeddings => !steps.CenterUnembed && !steps.CenterWritingWeights && (!steps.FoldLayerNorm || !config.HasNormWeights);
+
+    public void Embedding(Tensor embed, Tensor? positions)
     {
         if (!steps.CenterWritingWeights) return;
-        Center(w, "embed.W_E");
-        Center(w, "pos_embed.W_pos");
+        Center(embed, -1);
+        Center(positions, -1);
     }
 
-    public void Block(Dictionary<string, Tensor> w, string block)
+    public BlockWeights Block(BlockWeights block)
     {
-        if (steps.FoldLayerNorm) FoldBlockNorms(w, block);
+        if (steps.FoldLayerNorm) block = FoldNorms(block);
         if (steps.CenterWritingWeights)
-            foreach (var name in new[] { "attn.W_O", "attn.b_O", "mlp.W_out", "mlp.b_out" }) Center(w, block + name);
-        if (steps.FoldValueBiases) FoldValueBias(w, block);
+        {
+            // What is written has mean 0 over d_model: the first axis of an [out, in] matrix.
+            Center(block.Attention.Output, 0);
+            Center(block.Attention.OutputBias, 0);
+            Center(block.Mlp?.Out, 0);
+            Center(block.Mlp?.OutBias, 0);
+        }
+        return steps.FoldValueBiases ? block with { Attention = FoldValueBias(block.Attention) } : block;
     }
 
-    public void Unembedding(Dictionary<string, Tensor> w)
+    public (NormWeights? Norm, Tensor? Bias) Unembedding(NormWeights? norm, Tensor unembed, Tensor? bias)
     {
-        if (steps.FoldLayerNorm)
+        if (steps.FoldLayerNorm && norm is not null)
         {
-            var scale = Take(w, "ln_final.w");
-            var shift = Take(w, "ln_final.b");
-            if (shift is not null) AddTo(w, "unembed.b_U", shift.matmul(w["unembed.W_U"]));
-            if (scale is not null) w["unembed.W_U"] = w["unembed.W_U"] * scale.unsqueeze(-1);
-            if (!config.IsRms && scale is not null) CenterRows(w, "unembed.W_U", 0);
+            bias = Fold(norm, unembed, bias);
+            norm.Dispose();
+            norm = null;
         }
-        if (!steps.CenterUnembed) return;
-        CenterRows(w, "unembed.W_U", 1);
-        if (w.TryGetValue("unembed.b_U", out var bias)) w["unembed.b_U"] = bias - bias.mean();
+        if (steps.CenterUnembed)
+        {
+            Center(unembed, 0);
+            Center(bias, 0);
+        }
+        return (norm, bias);
     }
 
-    // LN output is (x - mean)/scale · w + b: w and b move into whatever reads it. What remains has mean 0, so the mean over
-    // d_model of a reading matrix never matters and is taken out. RMS has no mean and no b.
-    private void FoldBlockNorms(Dictionary<string, Tensor> w, string block)
+    private BlockWeights FoldNorms(BlockWeights block)
     {
-        var scale = Take(w, block + "ln1.w");
-        var shift = Take(w, block + "ln1.b");
-        foreach (var which in new[] { "Q", "K", "V" })
+        if (block.Ln1 is { } ln1)
         {
-            var (weight, bias) = WeightNames.Projection(block, which, config);
-            if (shift is not null) AddTo(w, bias, (w[weight] * shift.unsqueeze(-1)).sum(1));
-            FoldScale(w, weight, scale, dimension: 1);
+            block = block with { Ln1 = null, Attention = block.Attention with { QkvBias = Fold(ln1, block.Attention.Qkv, block.Attention.QkvBias) } };
+            ln1.Dispose();
         }
-        if (!config.HasMlp) return;
-        scale = Take(w, block + "ln2.w");
-        shift = Take(w, block + "ln2.b");
-        if (config.GatedMlp)
+        if (block.Ln2 is { } ln2)
         {
-            // TransformerLens adds b_in after the product; a folded shift belongs before it.
-            if (shift is not null)
-            {
-                AddTo(w, block + "mlp.b_gate", shift.matmul(w[block + "mlp.W_gate"]));
-                AddTo(w, block + "mlp.b_linear", shift.matmul(w[block + "mlp.W_in"]));
-            }
-            FoldScale(w, block + "mlp.W_gate", scale, dimension: 0, center: false);
+            // As in TransformerLens, a gate is folded but not centred.
+            var gate = config.GatedMlp ? config.MlpWidth!.Value : 0;
+            block = block with { Ln2 = null, Mlp = block.Mlp! with { InBias = Fold(ln2, block.Mlp.In, block.Mlp.InBias, notCentred: gate) } };
+            ln2.Dispose();
         }
-        else if (shift is not null) AddTo(w, block + "mlp.b_in", shift.matmul(w[block + "mlp.W_in"]));
-        FoldScale(w, block + "mlp.W_in", scale, dimension: 0);
-
-        scale = Take(w, block + "mlp.ln.w");
-        shift = Take(w, block + "mlp.ln.b");
-        if (shift is not null) AddTo(w, block + "mlp.b_out", shift.matmul(w[block + "mlp.W_out"]));
-        FoldScale(w, block + "mlp.W_out", scale, dimension: 0);
+        if (block.Mlp?.Norm is { } inner)
+        {
+            block = block with { Mlp = block.Mlp with { Norm = null, OutBias = Fold(inner, block.Mlp.Out, block.Mlp.OutBias, rms: false) } };
+            inner.Dispose();
+        }
+        return block;
     }
 
-    private void FoldScale(Dictionary<string, Tensor> w, string name, Tensor? scale, int dimension, bool center = true)
+    // A norm gives (x - mean)/scale · w + b: w goes into the matrix that reads it, b into its bias. What remains has mean 0, so
+    // the mean of a matrix row never matters and is taken out. RMS has no mean and no b.
+    private Tensor? Fold(NormWeights norm, Tensor matrix, Tensor? bias, long notCentred = 0, bool? rms = null)
     {
-        if (scale is null) return;
-        w[name] = w[name] * scale.unsqueeze(-1);
-        if (center && !config.IsRms) CenterRows(w, name, dimension);
+        if (norm.Bias is not null)
+        {
+            var shift = matrix.matmul(norm.Bias);
+            if (bias is null) bias = shift.DetachFromDisposeScope();
+            else bias.PlusInPlace(shift);
+        }
+        matrix.mul_(norm.Weight);
+        if (!(rms ?? config.IsRms)) Center(matrix.narrow(0, notCentred, matrix.size(0) - notCentred), -1);
+        return bias;
     }
 
     // Every row of an attention pattern sums to one, so b_V reaches the output as a constant.
-    private void FoldValueBias(Dictionary<string, Tensor> w, string block)
+    private AttentionWeights FoldValueBias(AttentionWeights a)
     {
-        var name = WeightNames.Projection(block, "V", config).Bias;
-        var bias = Take(w, name);
-        if (bias is null) return;
-        // [heads, d_head] against [heads, d_head, d].
-        if (config.KeyHeads != config.HeadCount) bias = bias.repeat_interleave(config.HeadCount / config.KeyHeads, 0);
-        AddTo(w, block + "attn.b_O", (bias.unsqueeze(-1) * w[block + "attn.W_O"]).sum(new long[] { 0, 1 }));
+        if (a.QkvBias is null) return a;
+        long heads = config.KeyHeads, width = config.HeadWidth;
+        var values = a.QkvBias.narrow(0, (config.HeadCount + heads) * width, heads * width);
+        var each = values.view(heads, width).repeat_interleave(config.HeadCount / heads, 0).flatten();
+        var folded = a.Output.matmul(each);
+        values.zero_();
+        if (a.OutputBias is null) return a with { OutputBias = folded.DetachFromDisposeScope() };
+        a.OutputBias.PlusInPlace(folded);
+        return a;
     }
 
-    private static void Center(Dictionary<string, Tensor> w, string name)
-    {
-        if (w.TryGetValue(name, out var t)) w[name] = t - t.mean([-1], keepdim: true);
-    }
-
-    private static void CenterRows(Dictionary<string, Tensor> w, string name, int dimension) =>
-        w[name] = w[name] - w[name].mean([dimension], keepdim: true);
-
-    private static Tensor? Take(Dictionary<string, Tensor> w, string name) => w.Remove(name, out var t) ? t : null;
-
-    private static void AddTo(Dictionary<string, Tensor> w, string name, Tensor value) =>
-        w[name] = w.TryGetValue(name, out var t) ? t.Plus(value) : value;
+    private static void Center(Tensor? t, int dimension) => t?.sub_(t.mean([dimension], keepdim: true));
 }

@@ -1,5 +1,5 @@
 using InteropInterp.Hooks;
-using InteropInterp.Plans.Ops;
+using InteropInterp.Plans.Interventions;
 
 namespace InteropInterp.Plans.Checking;
 

@@ -1,6 +1,6 @@
 using InteropInterp.Hooks;
 using InteropInterp.Models;
-using InteropInterp.Plans.Ops;
+using InteropInterp.Plans.Interventions;
 
 namespace InteropInterp.Plans.Checking;
 

@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace InteropInterp.Plans.Ops;
+namespace InteropInterp.Plans.Interventions;
 
 /// <summary>
 /// Removes the part of x within the span of some directions (directional ablation), or keeps only that part.

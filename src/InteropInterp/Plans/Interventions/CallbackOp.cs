@@ -1,7 +1,7 @@
 using InteropInterp.Hooks;
 using static TorchSharp.torch;
 
-namespace InteropInterp.Plans.Ops;
+namespace InteropInterp.Plans.Interventions;
 
 /// <summary>
 /// The user's own function. It is given the whole activation of the plan's rows, in order, in memory that nothing else reads

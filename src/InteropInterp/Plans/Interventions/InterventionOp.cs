@@ -1,7 +1,7 @@
 using InteropInterp.Hooks;
 using static TorchSharp.torch;
 
-namespace InteropInterp.Plans.Ops;
+namespace InteropInterp.Plans.Interventions;
 
 /// <summary>
 /// What an intervention does with the region it selects. An op is data; its <see cref="Apply"/> returns a new region and never

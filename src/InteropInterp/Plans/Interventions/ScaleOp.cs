@@ -1,7 +1,7 @@
 using InteropInterp.Native.Operators;
 using static TorchSharp.torch;
 
-namespace InteropInterp.Plans.Ops;
+namespace InteropInterp.Plans.Interventions;
 
 /// <summary>factor · x.</summary>
 public sealed record ScaleOp(double Factor) : InterventionOp

@@ -1,7 +1,7 @@
 using InteropInterp.Native.Operators;
 using static TorchSharp.torch;
 
-namespace InteropInterp.Plans.Ops;
+namespace InteropInterp.Plans.Interventions;
 
 /// <summary>x + factor · value (steering).</summary>
 /// <param name="Value">Broadcast to the region; with the region's rank, its first axis is the selected rows.</param>

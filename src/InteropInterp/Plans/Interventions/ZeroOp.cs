@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace InteropInterp.Plans.Ops;
+namespace InteropInterp.Plans.Interventions;
 
 /// <summary>Zeros (zero ablation).</summary>
 public sealed record ZeroOp : InterventionOp

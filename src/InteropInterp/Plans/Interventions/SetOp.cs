@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace InteropInterp.Plans.Ops;
+namespace InteropInterp.Plans.Interventions;
 
 /// <summary>A given value.</summary>
 /// <param name="Value">Broadcast to the region; with the region's rank, its first axis is the selected rows.</param>

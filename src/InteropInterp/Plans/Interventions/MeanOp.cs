@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace InteropInterp.Plans.Ops;
+namespace InteropInterp.Plans.Interventions;
 
 /// <summary>The mean activation of a reference run over its rows, and over positions if asked (mean ablation).</summary>
 /// <param name="Source">A name in the plan's sources: the reference.</param>

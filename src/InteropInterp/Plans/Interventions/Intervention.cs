@@ -1,6 +1,5 @@
-using InteropInterp.Plans.Ops;
 
-namespace InteropInterp.Plans;
+namespace InteropInterp.Plans.Interventions;
 
 /// <summary>An edit at a point, or at every point a pattern (<c>blocks.*.hook_mlp_out</c>) matches.</summary>
 public sealed record Intervention(string Point, InterventionOp Op)

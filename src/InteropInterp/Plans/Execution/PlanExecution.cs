@@ -1,0 +1,98 @@
+using InteropInterp.Generation;
+using InteropInterp.Models;
+using InteropInterp.Models.Forward;
+using InteropInterp.Plans.Checking;
+using static TorchSharp.torch;
+
+namespace InteropInterp.Plans.Execution;
+
+/// <summary>
+/// A plan under way, cut into steps (a batch, a decode step) between which the device can be lent to others. Scopes and modes
+/// are opened and closed within a step.
+/// </summary>
+internal sealed class PlanExecution : IDisposable
+{
+    private readonly TransformerModel model;
+    private readonly CheckedPlan plan;
+    private readonly ExecutionOptions options;
+    private readonly Dictionary<string, PlanExecution> sources = [];
+    private readonly CaptureStore captures = new();
+    private readonly FiredCounter fired;
+    private readonly RunOutputs outputs;
+    private readonly IEnumerator<bool> steps;
+    private readonly List<IReadOnlyList<int>> generated = [];
+    private RunResult? result;
+
+    public PlanExecution(TransformerModel model, CheckedPlan plan, ExecutionOptions options)
+    {
+        this.model = model;
+        this.plan = plan;
+        this.options = options;
+        fired = new FiredCounter(plan.Interventions);
+        outputs = new RunOutputs(plan);
+        steps = Steps().GetEnumerator();
+    }
+
+    /// <summary>Does one step; false when there was none left.</summary>
+    public bool Step() => steps.MoveNext();
+
+    /// <summary>After the last step; the caller owns it.</summary>
+    public RunResult TakeResult() => result ?? throw new InvalidOperationException("The run has steps left.");
+
+    private IEnumerable<bool> Steps()
+    {
+        foreach (var (name, source) in plan.Sources)
+        {
+            var run = new PlanExecution(model, source, options);
+            sources[name] = run;
+            while (run.Step()) yield return true;
+        }
+        var index = 0;
+        foreach (var rows in BatchPlanner.Cut(model, plan, options))
+        {
+            captures.BeginBatch(index++);
+            if (plan.Plan.Generation is null)
+            {
+                Run(rows);
+                yield return true;
+                continue;
+            }
+            using var generation = new GenerationRun(model, plan, rows, Table);
+            while (generation.Step()) yield return true;
+            generated.AddRange(generation.Rows);
+        }
+        result = outputs.Finish(captures.Take(), fired.Report(), generated.Count > 0 ? generated : null);
+        foreach (var source in sources.Values) source.Dispose();
+    }
+
+    private void Run(IReadOnlyList<int> rows)
+    {
+        using var scope = NewDisposeScope();
+        using var tape = plan.NeedsGradient ? new GradientTape() : null;
+        using var mode = set_grad_enabled(tape is not null);
+        var batch = new RowBatch(plan, rows, plan.Plan.PaddingSide == "left", model.Device);
+        using var layout = batch.Layout(model.Config, null, model.Device);
+        var pass = new ForwardPass(model, plan.Plan.Flags, Table(batch.Geometry, tape), layout);
+
+        var residual = plan.Plan.Residual is { } given
+            ? given.index_select(0, tensor(rows.Select(r => (long)r).ToArray(), device: given.device)).to(model.DataType, model.Device)
+            : pass.Embed(batch.Tokens!);
+        residual = pass.Blocks(residual, plan.FirstLayer, plan.EndLayer);
+        outputs.Add(batch, residual, pass, tape);
+        tape?.Backward();
+    }
+
+    // Nothing declared: no table.
+    private IActivationHooks Table(BatchGeometry geometry, GradientTape? tape) =>
+        plan.Captures.Count == 0 && plan.Interventions.Count == 0 && plan.Cotangents.Count == 0
+            ? NoHooks.Instance
+            : new HookTable(plan, geometry, captures, fired, (source, name) => sources[source].captures.Region(name), tape, model.Device);
+
+    public void Dispose()
+    {
+        steps.Dispose();
+        captures.Dispose();
+        if (result is null) outputs.Dispose();
+        foreach (var source in sources.Values) source.Dispose();
+    }
+}
