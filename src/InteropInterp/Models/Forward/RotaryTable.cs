@@ -36,7 +36,7 @@ internal sealed class RotaryTable(TransformerConfig config, ScalarType dtype, De
         Tensor result;
         if (config.RotaryAdjacentPairs)
         {
-            var pairs = rotated.unflatten(-1, half, 2);
+            var pairs = rotated.unflatten(rotated.dim() - 1, half, 2);
             var (a, b) = (pairs.select(-1, 0), pairs.select(-1, 1));
             result = stack([a * cos - b * sin, (b * cos).PlusInPlace(a * sin)], -1).flatten(-2);
         }
