@@ -27,6 +27,21 @@ internal sealed class GoldenTokenizer
         ? text.GetString()!
         : longTexts.GetProperty(item.GetProperty("name").GetString()!).GetString()!;
 
+    /// <summary>The ids of a text, of which golden.json keeps only a few and a hash where the text is long.</summary>
+    public void AssertIds(JsonElement item, int[] ids)
+    {
+        if (item.TryGetProperty("ids", out var expected))
+        {
+            Assert.True(Ints(expected).SequenceEqual(ids), $"{TextOf(item)}: expected {expected.GetRawText()}, found {Join(ids)}");
+            return;
+        }
+        var kept = item.GetProperty("ids_long");
+        Assert.Equal(kept.GetProperty("n").GetInt32(), ids.Length);
+        Assert.Equal(Ints(kept.GetProperty("first")), ids.Take(20));
+        Assert.Equal(Ints(kept.GetProperty("last")), ids.TakeLast(20));
+        Assert.Equal(kept.GetProperty("sha256").GetString(), Sha256(Join(ids)));
+    }
+
     public static JsonElement Parse(string file) => ParseText(File.ReadAllText(file));
 
     public static JsonElement ParseText(string json)
