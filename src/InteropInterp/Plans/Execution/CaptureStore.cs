@@ -47,9 +47,6 @@ internal sealed class CaptureStore : IDisposable
         batches.Add(currentBatch);
     }
 
-    /// <summary>A source's region.</summary>
-    public Tensor Region(string name) => pieces[name][0];
-
     /// <summary>Joins the pieces; the caller owns the tensors.</summary>
     public Dictionary<string, Tensor> Take()
     {

@@ -22,6 +22,7 @@ internal sealed class PlanExecution : IDisposable
     private readonly IEnumerator<bool> steps;
     private readonly List<IReadOnlyList<int>> generated = [];
     private RunResult? result;
+    private bool isTaken;
 
     public PlanExecution(TransformerModel model, CheckedPlan plan, ExecutionOptions options)
     {
@@ -37,7 +38,11 @@ internal sealed class PlanExecution : IDisposable
     public bool Step() => steps.MoveNext();
 
     /// <summary>After the last step; the caller owns it.</summary>
-    public RunResult TakeResult() => result ?? throw new InvalidOperationException("The run has steps left.");
+    public RunResult TakeResult()
+    {
+        isTaken = true;
+        return result ?? throw new InvalidOperationException("The run has steps left.");
+    }
 
     private IEnumerable<bool> Steps()
     {
@@ -63,6 +68,7 @@ internal sealed class PlanExecution : IDisposable
         }
         result = outputs.Finish(captures.Take(), fired.Report(), generated.Count > 0 ? generated : null);
         foreach (var source in sources.Values) source.Dispose();
+        sources.Clear();
     }
 
     private void Run(IReadOnlyList<int> rows)
@@ -86,13 +92,14 @@ internal sealed class PlanExecution : IDisposable
     private IActivationHooks Table(BatchGeometry geometry, GradientTape? tape) =>
         plan.Captures.Count == 0 && plan.Interventions.Count == 0 && plan.Cotangents.Count == 0
             ? NoHooks.Instance
-            : new HookTable(plan, geometry, captures, fired, (source, name) => sources[source].captures.Region(name), tape, model.Device);
+            : new HookTable(plan, geometry, captures, fired, (source, name) => sources[source].result!.Captures[name], tape, model.Device);
 
     public void Dispose()
     {
         steps.Dispose();
         captures.Dispose();
         if (result is null) outputs.Dispose();
+        else if (!isTaken) result.Dispose();
         foreach (var source in sources.Values) source.Dispose();
     }
 }

@@ -71,7 +71,7 @@ internal sealed class RunOutputs(CheckedPlan plan) : IDisposable
     }
 
     // One position of each row: [rows, pos, n] -> [rows, 1, n].
-    private static Tensor At(Tensor x, long[] positions)
+    internal static Tensor At(Tensor x, long[] positions)
     {
         if (positions.All(p => p == positions[0])) return x.narrow(1, positions[0], 1);
         var index = tensor(positions, device: x.device).view(-1, 1, 1).expand(-1, 1, x.size(2));

@@ -1,0 +1,37 @@
+using InteropInterp.Plans;
+using InteropInterp.Plans.Metrics;
+using static TorchSharp.torch;
+
+namespace InteropInterp.Patching;
+
+/// <summary>
+/// A plan run once per cell of a grid, each time with one part of one activation replaced, as one table of a metric
+/// (activation patching). It never loops full passes: each cell resumes the base run at its layer, and cells share a pass.
+/// </summary>
+public sealed record Sweep
+{
+    /// <summary>What runs: rows, flags, and interventions that hold in every cell. It captures and generates nothing.</summary>
+    public required Plan Base { get; init; }
+
+    public required SweepGrid Grid { get; init; }
+    public required SweepSource Source { get; init; }
+
+    /// <summary>A declared metric; its mean over rows is a cell's value. Either this or <see cref="Function"/>.</summary>
+    public Metric? Metric { get; init; }
+
+    /// <summary>
+    /// A metric as TransformerLens users write it: given a cell's logits [rows, pos, vocabulary], a number. Called once per cell,
+    /// in order. Where it reads only last positions (it is tried on the base run first), the others hold NaN.
+    /// </summary>
+    public Func<Tensor, double>? Function { get; init; }
+
+    /// <summary>Layers, positions, heads and source positions to sweep; the result has as many.</summary>
+    public Positions Layers { get; init; } = Positions.All;
+
+    public Positions PositionsSwept { get; init; } = Positions.All;
+    public Positions Heads { get; init; } = Positions.All;
+    public Positions SourcePositions { get; init; } = Positions.All;
+
+    /// <summary>Told (cells done, cells in all) after every pass.</summary>
+    public Action<int, int>? Progress { get; init; }
+}

@@ -1,0 +1,151 @@
+using InteropInterp.Hooks;
+using InteropInterp.Models;
+using InteropInterp.Models.Forward;
+using InteropInterp.Plans;
+using InteropInterp.Plans.Checking;
+using InteropInterp.Plans.Execution;
+using static TorchSharp.torch;
+
+namespace InteropInterp.Patching;
+
+/// <summary>
+/// A sweep under way. The base run leaves its residual stream before each layer; a cell resumes there, many cells in one pass.
+/// Steps: the source run, the base run, then one pass of cells each.
+/// </summary>
+internal sealed class SweepExecution : IDisposable
+{
+    private readonly TransformerModel model;
+    private readonly Sweep sweep;
+    private readonly CheckedPlan plan;
+    private readonly ExecutionOptions options;
+    private readonly SweepCells cells;
+    private readonly IEnumerator<bool> steps;
+    private readonly Dictionary<int, Tensor> replacements = [];
+    private readonly Dictionary<int, Tensor> starts = [];
+    private PlanExecution? source;
+    private SweepMetric? metric;
+    private SweepResult? result;
+
+    public SweepExecution(TransformerModel model, Sweep sweep, ExecutionOptions options)
+    {
+        this.model = model;
+        this.sweep = sweep;
+        this.options = options;
+        plan = SweepChecker.Check(model, sweep);
+        cells = new SweepCells(sweep, plan);
+        steps = Steps().GetEnumerator();
+    }
+
+    public bool Step() => steps.MoveNext();
+
+    public SweepResult Result => result ?? throw new InvalidOperationException("The sweep has steps left.");
+
+    private IEnumerable<bool> Steps()
+    {
+        if (sweep.Source is SweepFromRun run)
+        {
+            source = new PlanExecution(model, PlanChecker.Check(model, Capturing(run.Run)), options);
+            while (source.Step()) yield return true;
+        }
+        Collect();
+        var baseline = Base();
+        yield return true;
+
+        var values = new double[cells.Count];
+        var rows = plan.RowCount;
+        var perRow = sweep.Metric is null ? null : new double[(long)values.Length * rows];
+        var done = 0;
+        for (var layer = 0; layer < cells.Indices[0].Length; layer++)
+            foreach (var chunk in cells.OfLayer(layer).Chunk(CellsPerPass()))
+            {
+                var (means, each) = Pass(chunk);
+                means.CopyTo(values, chunk[0].Index);
+                each?.CopyTo(perRow!, (long)chunk[0].Index * rows);
+                done += chunk.Length;
+                sweep.Progress?.Invoke(done, values.Length);
+                yield return true;
+            }
+        result = new SweepResult
+        {
+            Values = values,
+            PerRow = perRow,
+            Shape = [.. cells.Indices.Select(i => i.Length)],
+            Axes = sweep.Grid.Axes,
+            Indices = cells.Indices,
+            Baseline = baseline,
+        };
+    }
+
+    private Plan Capturing(Plan run) => run with
+    {
+        Captures = [.. cells.Indices[0].Select(layer => new Capture(new HookPoint(sweep.Grid.Site, layer).Name))],
+    };
+
+    // The replacement of each layer's site, each [rows, ...].
+    private void Collect()
+    {
+        var finished = source?.TakeResult();
+        foreach (var layer in cells.Indices[0])
+        {
+            var name = new HookPoint(sweep.Grid.Site, layer).Name;
+            if (finished is not null) replacements[layer] = finished.Captures[name];
+            else if (sweep.Source is SweepFromCache cache) replacements[layer] = SweepChecker.FromCache(cache, name, plan, layer, sweep.Grid.Site, model);
+        }
+    }
+
+    private double Base()
+    {
+        using var scope = NewDisposeScope();
+        using var mode = no_grad();
+        var batch = new RowBatch(plan, [.. Enumerable.Range(0, plan.RowCount)], plan.Plan.PaddingSide == "left", model.Device);
+        metric = new SweepMetric(sweep);
+        using var layout = batch.Layout(model.Config, null, model.Device);
+        using var captures = new CaptureStore();
+        var hooks = new StartRecorder(Table(batch.Geometry, captures), cells.Indices[0], starts);
+        var pass = new ForwardPass(model, plan.Plan.Flags, hooks, layout);
+        return metric.Baseline(pass.Blocks(pass.Embed(batch.Tokens!), 0, plan.EndLayer), pass, batch);
+    }
+
+    private (double[] Mean, double[]? PerRow) Pass(SweepCell[] chunk)
+    {
+        using var scope = NewDisposeScope();
+        using var mode = no_grad();
+        var layer = chunk[0].Layer;
+        int rows = plan.RowCount, count = chunk.Length;
+        var repeated = Enumerable.Range(0, count).SelectMany(_ => Enumerable.Range(0, rows)).ToList();
+        var batch = new RowBatch(plan, repeated, plan.Plan.PaddingSide == "left", model.Device);
+        using var layout = batch.Layout(model.Config, null, model.Device);
+        using var captures = new CaptureStore();
+        var point = new HookPoint(sweep.Grid.Site, layer);
+        var isAttention = point.Info.Axes.Contains(HookAxis.KeyPosition);
+        var start = starts[layer].repeat([count, 1, 1]);
+        var value = replacements.TryGetValue(layer, out var given) ? given : zeros(plan.Catalogue.Shape(point, rows, plan.Length, plan.Length), model.DataType, model.Device);
+        var hooks = new SweepEdit(Table(batch.Geometry, captures), point, isAttention, chunk, rows, value);
+        var pass = new ForwardPass(model, plan.Plan.Flags, hooks, layout);
+        return metric!.Values(pass.Blocks(start, layer, plan.EndLayer), pass, batch, count);
+    }
+
+    // A callback sees its own rows once per cell.
+    private int CellsPerPass()
+    {
+        if (plan.Plan.HasCallbacks) return 1;
+        var perCell = PlanCost.Of(model, plan).WorkingBytesPerRow * plan.RowCount;
+        return (int)Math.Clamp(options.BatchBudget / Math.Max(1, perCell), 1, Math.Max(1, MaxTokens / (plan.RowCount * plan.Length)));
+    }
+
+    // Beyond some thousand tokens a pass gains nothing and its memory leaves the cache.
+    private const int MaxTokens = 4096;
+
+    private IActivationHooks Table(BatchGeometry geometry, CaptureStore captures) => plan.Interventions.Count == 0
+        ? NoHooks.Instance
+        : new HookTable(plan, geometry, captures, new FiredCounter(plan.Interventions), (_, _) => throw new InvalidOperationException(), null, model.Device);
+
+    public void Dispose()
+    {
+        steps.Dispose();
+        source?.Dispose();
+        metric?.Dispose();
+        foreach (var tensor in starts.Values) tensor.Dispose();
+        foreach (var tensor in replacements.Values) tensor.Dispose();
+    }
+}
