@@ -17,6 +17,9 @@ public interface ITokenizer
     /// <summary>The file says in so many words that a text starts without BOS (<c>add_bos_token: false</c>).</summary>
     bool DeclinesBos { get; }
 
+    /// <summary>Where the file wants padding, if it says so.</summary>
+    PaddingSide? PaddingSide { get; }
+
     /// <summary>[token] ids of a text. A lone surrogate counts as U+FFFD.</summary>
     /// <param name="text">May be empty.</param>
     /// <param name="addSpecialTokens">Put the special tokens of the file's template (BOS, EOS) around it.</param>

@@ -7,8 +7,10 @@ using InteropInterp.Tokens.Text;
 
 namespace InteropInterp.Tokens;
 
-/// <summary>Which tokens of a tokenizer have a part to play, and what its files say about a BOS.</summary>
-internal sealed record SpecialTokens(int? Bos = null, int? Eos = null, int? Pad = null, int? Unknown = null, bool DeclinesBos = false);
+/// <summary>Which tokens of a tokenizer have a part to play, and what its files say about a BOS and padding.</summary>
+internal sealed record SpecialTokens(
+    int? Bos = null, int? Eos = null, int? Pad = null, int? Unknown = null, bool DeclinesBos = false,
+    PaddingSide? PaddingSide = null);
 
 /// <summary>
 /// A tokenizer as a chain of components, the same as Hugging Face's: added tokens and normalizer, pre-tokenizer, model,
@@ -44,6 +46,7 @@ internal sealed class PipelineTokenizer : ITokenizer
         (BosId, EosId, PadId, UnknownId) = (special.Bos, special.Eos, special.Pad, special.Unknown);
         PrependsBos = postProcessor is { Before: [var first, ..] } && first == BosId;
         DeclinesBos = special.DeclinesBos;
+        PaddingSide = special.PaddingSide;
     }
 
     public int VocabularySize => vocabulary.Size;
@@ -53,6 +56,7 @@ internal sealed class PipelineTokenizer : ITokenizer
     public int? UnknownId { get; }
     public bool PrependsBos { get; }
     public bool DeclinesBos { get; }
+    public PaddingSide? PaddingSide { get; }
 
     public int[] Encode(string text, bool addSpecialTokens = false) => Tokenize(text, addSpecialTokens, withSpans: false).ToIds();
 
@@ -78,7 +82,6 @@ internal sealed class PipelineTokenizer : ITokenizer
 
     private TokenList Tokenize(string text, bool addSpecialTokens, bool withSpans)
     {
-        ArgumentNullException.ThrowIfNull(text);
         var tokens = new TokenList(withSpans);
         addedTokens.Split(AlignedText.From(text, withSpans), tokens, (part, isAtStart) =>
         {

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using InteropInterp.Tensors;
 
 namespace InteropInterp.Tokens.Loading;
 
@@ -71,7 +72,7 @@ internal readonly struct JsonPart(JsonElement element, string file, string path)
     /// <summary>The error for a component type that is not read.</summary>
     public InterpException Unsupported(string what, string type, IEnumerable<string> supported) => new(
         ErrorCode.Unimplemented, "TOKENIZER_COMPONENT_UNSUPPORTED",
-        $"'{file}': the {what} type '{type}' is not read. Supported are: {string.Join(", ", supported)}.");
+        $"'{file}': the {what} type {Quoted.Name(type)} is not read. Supported are: {string.Join(", ", supported)}.");
 
     public InterpException Invalid(string message) => InterpException.DataLoss("TOKENIZER_FILE_INVALID", $"'{file}': {Place()}: {message}");
 
@@ -82,7 +83,7 @@ internal readonly struct JsonPart(JsonElement element, string file, string path)
     private InterpException Wrong(string expected) =>
         InterpException.DataLoss("JSON_FIELD_WRONG", $"'{file}': {Place()} should be {expected}, not {element.ValueKind.ToString().ToLowerInvariant()}.");
 
-    private string Place() => path.Length == 0 ? "the root" : path;
+    private string Place() => path.Length == 0 ? "the root" : path.Length <= 200 ? path : path[..200] + "…";
 
     private string Join(string name) => path.Length == 0 ? name : $"{path}.{name}";
 }

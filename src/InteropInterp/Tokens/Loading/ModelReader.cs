@@ -1,3 +1,4 @@
+using InteropInterp.Tensors;
 using InteropInterp.Tokens.Models;
 
 namespace InteropInterp.Tokens.Loading;
@@ -41,7 +42,7 @@ internal static class ModelReader
     {
         var space = merge.IndexOf(' ');
         if (space <= 0 || space == merge.Length - 1 || merge.IndexOf(' ', space + 1) >= 0)
-            throw invalid($"the merge '{merge}' is not two tokens with a space between.");
+            throw invalid($"the merge {Quoted.Name(merge)} is not two tokens with a space between.");
         return (merge[..space], merge[(space + 1)..]);
     }
 }

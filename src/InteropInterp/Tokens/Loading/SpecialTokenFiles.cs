@@ -12,6 +12,8 @@ internal sealed class SpecialTokenFiles
     private readonly Dictionary<string, string> tokens = new(StringComparer.Ordinal);
     private readonly Dictionary<string, int> ids = new(StringComparer.Ordinal);
 
+    private PaddingSide? padding;
+
     /// <summary>add_bos_token, where tokenizer_config.json says anything.</summary>
     public bool? AddsBos { get; private set; }
 
@@ -40,7 +42,7 @@ internal sealed class SpecialTokenFiles
     {
         return new(
             Id("bos") ?? (before is [var first] ? first : null), Id("eos"), Id("pad"),
-            unknown is null ? Id("unk") : vocabulary.IdOf(unknown), DeclinesBos: AddsBos == false);
+            unknown is null ? Id("unk") : vocabulary.IdOf(unknown), AddsBos == false, padding);
 
         int? Id(string role) => tokens.TryGetValue(role, out var token) && vocabulary.IdOf(token) is { } named ? named
             : ids.TryGetValue(role, out var id) && (uint)id < (uint)vocabulary.Size ? id : null;
@@ -55,6 +57,7 @@ internal sealed class SpecialTokenFiles
         AddsBos = root.Find("add_bos_token")?.Flag();
         AddsEos = root.Flag("add_eos_token");
         AddsPrefixSpace = root.Flag("add_prefix_space");
+        if (root.Find("padding_side") is { } side) padding = side.Text() == "left" ? PaddingSide.Left : PaddingSide.Right;
         if (root.Find("added_tokens_decoder") is { } added)
             AddedTokens = added.Members().Select(member => TokenizerJson.AddedTokenOf(member.Value, IdOf(member))).ToList();
     }

@@ -1,4 +1,5 @@
 using System.Text;
+using InteropInterp.Tensors;
 using InteropInterp.Tokens.Text;
 
 namespace InteropInterp.Tokens.Models;
@@ -44,7 +45,7 @@ internal sealed class Bpe : IModel
         idOfByte = options.ByteFallback ? ByteIds(vocabulary) : null;
         if (options.UnknownToken is not null)
             unknownId = vocabulary.IdOf(options.UnknownToken) ?? throw InterpException.DataLoss("UNKNOWN_TOKEN_ABSENT",
-                $"'{source}': the unknown token '{options.UnknownToken}' is not in the vocabulary.");
+                $"'{source}': the unknown token {Quoted.Name(options.UnknownToken)} is not in the vocabulary.");
         if (!HasAffixes) seams = new(vocabulary, merges, idOfRune);
     }
 

@@ -1,3 +1,5 @@
+using InteropInterp.Tensors;
+
 namespace InteropInterp.Tokens.Models;
 
 /// <summary>Which two tokens merge into which, and how early: lower ranks first.</summary>
@@ -32,7 +34,7 @@ internal sealed class MergeTable
             rank++;
 
             int Id(string token) => vocabulary.IdOf(token) ?? throw InterpException.DataLoss("MERGE_TOKEN_ABSENT",
-                $"'{source}': merge {rank} joins '{left}' and '{right}', but '{token}' is not in the vocabulary.");
+                $"'{source}': merge {rank} joins {Quoted.Name(left)} and {Quoted.Name(right)}, but {Quoted.Name(token)} is not in the vocabulary.");
         }
         return new(merges);
     }

@@ -1,0 +1,8 @@
+namespace InteropInterp.Tokens;
+
+/// <summary>On which side shorter rows are filled up.</summary>
+public enum PaddingSide
+{
+    Right,
+    Left,
+}

@@ -1,0 +1,45 @@
+namespace InteropInterp.Tokens;
+
+/// <summary>How documents become rows of one length.</summary>
+public sealed record TokenizedCorpusOptions
+{
+    /// <summary>max_length: tokens in a row, the BOS included.</summary>
+    public int RowLength { get; init; } = 1024;
+
+    /// <summary>add_bos_token: every row begins with one.</summary>
+    public bool PrependBos { get; init; } = true;
+
+    /// <summary>So many documents are joined at a time; what is left over of them makes no row and is dropped.</summary>
+    public int DocumentsPerBatch { get; init; } = 1000;
+}
+
+/// <summary>Documents joined by EOS and cut into rows: tokenize_and_concatenate of TransformerLens 3.9.</summary>
+public static class TokenizedCorpus
+{
+    /// <summary>
+    /// [row][RowLength] ids. A batch that is shorter than a row is filled up with padding. No document gets the special tokens of
+    /// the tokenizer's template, and the tokenizer is not changed (TransformerLens adds a padding token to it).
+    /// </summary>
+    /// <exception cref="InterpException">NO_EOS_TOKEN, NO_BOS_TOKEN, ROW_LENGTH_TOO_SMALL.</exception>
+    public static IEnumerable<int[]> Rows(ModelTokenizer tokenizer, IEnumerable<string> documents, TokenizedCorpusOptions options)
+    {
+        var prefix = options.PrependBos ? [tokenizer.RequireBos()] : Array.Empty<int>();
+        var length = options.RowLength - prefix.Length;
+        InterpException.Require(length > 0 && options.DocumentsPerBatch > 0, "ROW_LENGTH_TOO_SMALL",
+            $"A row of {options.RowLength} tokens has no room for text, or a batch of {options.DocumentsPerBatch} documents none for a document.");
+        InterpException.Require(tokenizer.EosId is not null, "NO_EOS_TOKEN", "The tokenizer has no EOS token to put between documents.");
+        return documents.Chunk(options.DocumentsPerBatch).SelectMany(batch => Batch(tokenizer, batch, length)).Select(row => (int[])[.. prefix, .. row]);
+    }
+
+    private static IEnumerable<int[]> Batch(ModelTokenizer tokenizer, string[] documents, int length)
+    {
+        var ids = new List<int>();
+        for (var i = 0; i < documents.Length; i++)
+        {
+            if (i > 0) ids.Add(tokenizer.EosId!.Value);
+            ids.AddRange(tokenizer.Tokenizer.Encode(documents[i]));
+        }
+        while (ids.Count < length) ids.Add(tokenizer.PadId!.Value);
+        for (var start = 0; start + length <= ids.Count; start += length) yield return ids.GetRange(start, length).ToArray();
+    }
+}
