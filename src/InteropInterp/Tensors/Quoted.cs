@@ -3,17 +3,21 @@ using System.Text;
 
 namespace InteropInterp.Tensors;
 
-/// <summary>Names from files, made fit for an error message: in quotes, control characters visible, long ones cut.</summary>
+/// <summary>Text from files, made fit for an error message: control characters visible, long text cut.</summary>
 internal static class Quoted
 {
-    private const int Longest = 120;
+    /// <summary>A name, in quotes.</summary>
+    public static string Name(string name) => $"'{Clean(name, 120)}'";
 
-    public static string Name(string name)
+    /// <summary>What a parser says of a file: it may quote the file at length.</summary>
+    public static string Message(Exception error) => Clean(error.Message, 240);
+
+    private static string Clean(string text, int longest)
     {
-        var text = new StringBuilder("'");
-        foreach (var c in name.AsSpan(0, Math.Min(name.Length, Longest)))
-            if (char.IsControl(c) || char.IsSurrogate(c)) text.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}");
-            else text.Append(c);
-        return text.Append(name.Length > Longest ? "…'" : "'").ToString();
+        var clean = new StringBuilder();
+        foreach (var c in text.AsSpan(0, Math.Min(text.Length, longest)))
+            if (char.IsControl(c) || char.IsSurrogate(c)) clean.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}");
+            else clean.Append(c);
+        return clean.Append(text.Length > longest ? "…" : "").ToString();
     }
 }

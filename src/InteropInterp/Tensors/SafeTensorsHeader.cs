@@ -36,7 +36,7 @@ internal sealed class SafeTensorsHeader
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            throw Broken("SAFETENSORS_HEADER_INVALID", $"the header is not JSON: {e.Message}", e);
+            throw Broken("SAFETENSORS_HEADER_INVALID", $"the header is not JSON: {Quoted.Message(e)}", e);
         }
         CheckTiling();
         Entries = tensors.ToDictionary(entry => entry.Name, StringComparer.Ordinal);

@@ -19,7 +19,7 @@ internal static class SafeTensorsIndex
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            throw Broken(path, "INDEX_INVALID", $"it is not JSON: {e.Message}", e);
+            throw Broken(path, "INDEX_INVALID", $"it is not JSON: {Quoted.Message(e)}", e);
         }
     }
 
