@@ -66,9 +66,18 @@ public static class ModelLoader
         config = Adjusted(config.Complete(), options);
         var map = new WeightMap(source);
         fill(map, config);
+        // A shorter context than the file has positions for: the first ones serve.
+        if (options.ContextLength is { } length && config.HasPositionTable) map.Then("pos_embed.W_pos", t => t.narrow(0, 0, length));
         using var inference = no_grad();
         using var assembler = new WeightAssembler(config, map, options.Processing, options.DataType, Devices.Of(options.Device));
-        return new TransformerModel(options.Processing.Apply(config), assembler.Assemble(cancellation), options.Processing);
+        try
+        {
+            return new TransformerModel(options.Processing.Apply(config), assembler.Assemble(cancellation), options.Processing);
+        }
+        catch (OperationCanceledException e)
+        {
+            throw new InterpException(ErrorCode.Cancelled, "CANCELLED", "Loading the model was cancelled.", innerException: e);
+        }
     }
 
     private static TransformerConfig Adjusted(TransformerConfig config, LoadOptions options)

@@ -4,6 +4,7 @@ using InteropInterp.Models.Forward;
 using InteropInterp.Plans;
 using InteropInterp.Plans.Checking;
 using InteropInterp.Plans.Execution;
+using InteropInterp.Tokens;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Patching;
@@ -97,7 +98,7 @@ internal sealed class SweepExecution : IDisposable
     {
         using var scope = NewDisposeScope();
         using var mode = no_grad();
-        var batch = new RowBatch(plan, [.. Enumerable.Range(0, plan.RowCount)], plan.Plan.PaddingSide == "left", model.Device);
+        var batch = new RowBatch(plan, [.. Enumerable.Range(0, plan.RowCount)], plan.Plan.PaddingSide == PaddingSide.Left, model.Device);
         metric = new SweepMetric(sweep);
         using var layout = batch.Layout(model.Config, null, model.Device);
         using var captures = new CaptureStore();
@@ -113,7 +114,7 @@ internal sealed class SweepExecution : IDisposable
         var layer = chunk[0].Layer;
         int rows = plan.RowCount, count = chunk.Length;
         var repeated = Enumerable.Range(0, count).SelectMany(_ => Enumerable.Range(0, rows)).ToList();
-        var batch = new RowBatch(plan, repeated, plan.Plan.PaddingSide == "left", model.Device);
+        var batch = new RowBatch(plan, repeated, plan.Plan.PaddingSide == PaddingSide.Left, model.Device);
         using var layout = batch.Layout(model.Config, null, model.Device);
         using var captures = new CaptureStore();
         var point = new HookPoint(sweep.Grid.Site, layer);

@@ -1,6 +1,7 @@
 using InteropInterp.Generation;
 using InteropInterp.Hooks;
 using InteropInterp.Plans.Interventions;
+using InteropInterp.Tokens;
 using TorchSharp;
 
 namespace InteropInterp.Plans;
@@ -14,8 +15,8 @@ public sealed record Plan
     /// <summary>The sequences; empty where <see cref="Residual"/> is given.</summary>
     public IReadOnlyList<Row> Rows { get; init; } = [];
 
-    /// <summary>On which side shorter rows are padded: "left" or "right". It changes no number of any row.</summary>
-    public string PaddingSide { get; init; } = "right";
+    /// <summary>On which side shorter rows are padded. It changes no number of any row.</summary>
+    public PaddingSide PaddingSide { get; init; } = PaddingSide.Right;
 
     /// <summary>A residual stream [rows, pos, d_model] to start from, at <see cref="StartAtLayer"/>, instead of tokens.</summary>
     public torch.Tensor? Residual { get; init; }

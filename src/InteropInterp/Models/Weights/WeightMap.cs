@@ -42,6 +42,12 @@ public sealed class WeightMap(ITensorSource source)
         AddIfPresent("unembed.b_U", System.IO.Path.ChangeExtension(head, "bias"), t => t);
     }
 
+    /// <summary>Something more to do with a tensor that is mapped.</summary>
+    public void Then(string name, Func<Tensor, Tensor> change)
+    {
+        if (entries.TryGetValue(name, out var read)) entries[name] = r => change(read(r));
+    }
+
     public bool Contains(string name) => entries.ContainsKey(name);
 
     /// <summary>One tensor of the state dict.</summary>

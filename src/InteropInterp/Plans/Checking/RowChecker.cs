@@ -7,8 +7,6 @@ internal static class RowChecker
 {
     public static void Check(TransformerConfig config, Plan plan)
     {
-        InterpException.Require(plan.PaddingSide is "left" or "right", "INVALID_PADDING_SIDE",
-            $"padding_side is '{plan.PaddingSide}'; it may be 'left' or 'right'.");
         if (plan.Residual is { } residual) CheckResidual(config, plan, residual);
         else InterpException.Require(plan.Rows.Count > 0, "NO_ROWS", "The plan has no rows: there is nothing to run.");
         for (var i = 0; i < plan.Rows.Count; i++) CheckRow(config, plan.Rows[i], i, plan.Generation?.MaxNewTokens ?? 0);

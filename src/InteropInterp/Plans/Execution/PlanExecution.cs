@@ -2,6 +2,7 @@ using InteropInterp.Generation;
 using InteropInterp.Models;
 using InteropInterp.Models.Forward;
 using InteropInterp.Plans.Checking;
+using InteropInterp.Tokens;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Plans.Execution;
@@ -76,7 +77,7 @@ internal sealed class PlanExecution : IDisposable
         using var scope = NewDisposeScope();
         using var tape = plan.NeedsGradient ? new GradientTape() : null;
         using var mode = set_grad_enabled(tape is not null);
-        var batch = new RowBatch(plan, rows, plan.Plan.PaddingSide == "left", model.Device);
+        var batch = new RowBatch(plan, rows, plan.Plan.PaddingSide == PaddingSide.Left, model.Device);
         using var layout = batch.Layout(model.Config, null, model.Device);
         var pass = new ForwardPass(model, plan.Plan.Flags, Table(batch.Geometry, tape), layout);
 

@@ -1,0 +1,127 @@
+using InteropInterp.Generation;
+using InteropInterp.Hooks;
+using InteropInterp.Models;
+using InteropInterp.Models.Weights;
+using InteropInterp.Patching;
+using InteropInterp.Plans;
+using InteropInterp.Plans.Execution;
+using InteropInterp.Plans.Interventions;
+using InteropInterp.Tokens;
+
+namespace InteropInterp;
+
+/// <summary>
+/// A model as a .NET program uses it: a share in loaded weights, a tokenizer, and a view of one's own (flags and permanent
+/// interventions) that nobody else sees. The Python class of the same name drives the same engine.
+/// </summary>
+public sealed class HookedTransformer : IDisposable
+{
+    private readonly ModelShare share;
+    private readonly ModelTokenizer? tokenizer;
+
+    private HookedTransformer(ModelShare share)
+    {
+        this.share = share;
+        var config = share.Model.Config;
+        tokenizer = share.Tokenizer is null ? null : new ModelTokenizer(share.Tokenizer, new ModelTokenizerOptions
+        {
+            DefaultPrependBos = config.DefaultPrependBos,
+            ContextLength = config.ContextLength,
+            ModelVocabularySize = config.VocabularySize,
+        });
+    }
+
+    /// <summary>
+    /// Loads a folder, a file (.safetensors, .gguf) or a hub name from the local cache; weights are processed as TransformerLens
+    /// does by default. "induction" is the model that comes with the engine.
+    /// </summary>
+    /// <exception cref="InterpException">MODEL_NOT_FOUND, UNKNOWN_ARCHITECTURE, ...</exception>
+    public static HookedTransformer FromPretrained(string name, LoadOptions? options = null, CancellationToken cancellation = default) =>
+        new(ModelStore.Shared.Load(name, options, cancellation));
+
+    /// <summary>The weights as they are: Hugging Face's numbers.</summary>
+    public static HookedTransformer FromPretrainedNoProcessing(string name, LoadOptions? options = null, CancellationToken cancellation = default) =>
+        FromPretrained(name, (options ?? new LoadOptions()) with { Processing = ProcessingOptions.None }, cancellation);
+
+    /// <summary>A model with random weights for a config.</summary>
+    public static HookedTransformer FromConfig(TransformerConfig config) => new(ModelStore.Shared.Add(ModelLoader.Random(config)));
+
+    public TransformerModel Model => share.Model;
+    public TransformerConfig Config => share.Model.Config;
+
+    /// <exception cref="InterpException">NO_TOKENIZER where the model's files have none.</exception>
+    public ModelTokenizer Tokenizer => tokenizer ?? throw InterpException.Precondition("NO_TOKENIZER",
+        $"The model '{Config.ModelName}' came without a tokenizer; give token ids instead of text.");
+
+    public bool HasTokenizer => tokenizer is not null;
+
+    /// <summary>Which conditional hook points exist in this view's runs.</summary>
+    public ModelFlags Flags { get; set; } = ModelFlags.None;
+
+    /// <summary>Interventions of every run of this view; not to fire is no error for them.</summary>
+    public IList<Intervention> PermanentInterventions { get; } = [];
+
+    public ExecutionOptions Options { get; set; } = new();
+
+    /// <summary>The points that fire in a full pass, in firing order.</summary>
+    public IReadOnlyList<HookPoint> HookPoints => new HookCatalogue(Config, Flags).Points;
+
+    /// <summary>The weights under their TransformerLens names, as views in the current scope.</summary>
+    public StateDict Weights => share.Model.StateDict;
+
+    /// <summary>Tokens of texts, a row each.</summary>
+    public IReadOnlyList<Row> ToRows(params IReadOnlyList<string> texts) => Row.From(Tokenizer.ToTokens(texts).Rows);
+
+    /// <summary>Runs a plan in this view.</summary>
+    public RunResult Run(Plan plan, CancellationToken cancellation = default) => PlanRunner.Run(Model, InView(plan), Options, cancellation);
+
+    /// <summary>Checks a plan and says what it would cost, without running it.</summary>
+    public PlanReport Check(Plan plan) => PlanRunner.Check(Model, InView(plan), Options);
+
+    /// <summary>Logits of a text [1, pos, d_vocab_out] and the activations of named points (<c>*</c> matches any run of characters).</summary>
+    public RunResult RunWithCache(string text, params IReadOnlyList<string> points) => RunWithCache(ToRows(text), points);
+
+    /// <summary>Logits and activations of rows.</summary>
+    public RunResult RunWithCache(IReadOnlyList<Row> rows, params IReadOnlyList<string> points) => Run(new Plan
+    {
+        Rows = rows,
+        Outputs = Outputs.AllLogits,
+        Captures = [.. (points.Count > 0 ? points : ["*"]).Select(p => new Capture(p))],
+    });
+
+    /// <summary>Runs a sweep in this view.</summary>
+    public SweepResult Sweep(Sweep sweep, CancellationToken cancellation = default) => SweepRunner.Run(
+        Model,
+        sweep with
+        {
+            Base = InView(sweep.Base),
+            Source = sweep.Source is SweepFromRun run ? new SweepFromRun(InView(run.Run)) : sweep.Source,
+        },
+        Options,
+        cancellation);
+
+    /// <summary>Continues a text; the result begins with it.</summary>
+    public string Generate(string prompt, GenerationOptions? options = null, ulong seed = 0, CancellationToken cancellation = default)
+    {
+        options ??= new GenerationOptions();
+        if (options.StopTokens.Count == 0 && Tokenizer.EosId is { } eos) options = options with { StopTokens = [eos] };
+        var rows = ToRows(prompt);
+        using var run = Run(new Plan { Rows = rows, Generation = options, Seed = seed }, cancellation);
+        var tokens = run.Tokens![0];
+        // A BOS that was put in front is none of the text.
+        var skip = Tokenizer.DefaultPrependBos && rows[0].Tokens[0] == Tokenizer.BosId ? 1 : 0;
+        return Tokenizer.ToText([.. tokens.Skip(skip)]);
+    }
+
+    /// <summary>Writes the weights as a TransformerLens state dict with its config; see <see cref="ModelSaver"/>.</summary>
+    public void Save(string path) => ModelSaver.Save(Model, path);
+
+    private Plan InView(Plan plan) => plan with
+    {
+        Flags = plan.Flags == ModelFlags.None ? Flags : plan.Flags,
+        Interventions = [.. PermanentInterventions.Select(i => i with { IsOptional = true }), .. plan.Interventions],
+        Sources = plan.Sources.ToDictionary(s => s.Key, s => InView(s.Value)),
+    };
+
+    public void Dispose() => share.Dispose();
+}
