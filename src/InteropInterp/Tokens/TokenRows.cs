@@ -37,5 +37,6 @@ public sealed record TokenRows(IReadOnlyList<int[]> Rows, PaddingSide PaddingSid
     }
 
     private int Pad(int missing) => PadId ?? throw InterpException.Precondition("NO_PAD_TOKEN",
-        $"The rows differ in length by up to {missing} tokens and the tokenizer has neither a padding nor an EOS token to fill them up. Use rows of equal length.");
+        $"The rows differ in length by {missing} tokens, and the tokenizer has neither a padding nor an EOS token to fill them up. " +
+        "Use rows of equal length.");
 }

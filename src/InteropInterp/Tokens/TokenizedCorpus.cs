@@ -26,9 +26,10 @@ public static class TokenizedCorpus
         var prefix = options.PrependBos ? [tokenizer.RequireBos()] : Array.Empty<int>();
         var length = options.RowLength - prefix.Length;
         InterpException.Require(length > 0 && options.DocumentsPerBatch > 0, "ROW_LENGTH_TOO_SMALL",
-            $"A row of {options.RowLength} tokens has no room for text, or a batch of {options.DocumentsPerBatch} documents none for a document.");
+            $"Rows of {options.RowLength} tokens from batches of {options.DocumentsPerBatch} documents have no room for text.");
         InterpException.Require(tokenizer.EosId is not null, "NO_EOS_TOKEN", "The tokenizer has no EOS token to put between documents.");
-        return documents.Chunk(options.DocumentsPerBatch).SelectMany(batch => Batch(tokenizer, batch, length)).Select(row => (int[])[.. prefix, .. row]);
+        return documents.Chunk(options.DocumentsPerBatch).SelectMany(batch => Batch(tokenizer, batch, length))
+            .Select(row => (int[])[.. prefix, .. row]);
     }
 
     private static IEnumerable<int[]> Batch(ModelTokenizer tokenizer, string[] documents, int length)

@@ -12,7 +12,9 @@ public static class TokenizerLoader
     /// tokenizer.model. tokenizer_config.json, special_tokens_map.json and generation_config.json say which tokens are BOS, EOS
     /// and padding.
     /// </summary>
-    /// <exception cref="InterpException">TOKENIZER_NOT_FOUND; TOKENIZER_COMPONENT_UNSUPPORTED; JSON_INVALID and others for a broken file.</exception>
+    /// <exception cref="InterpException">
+    /// TOKENIZER_NOT_FOUND; TOKENIZER_COMPONENT_UNSUPPORTED; JSON_INVALID and others for a broken file.
+    /// </exception>
     public static ITokenizer FromFolder(string folder)
     {
         if (!Directory.Exists(folder)) throw InterpException.NotFound("FOLDER_NOT_FOUND", $"There is no folder '{folder}'.");
@@ -25,7 +27,8 @@ public static class TokenizerLoader
         var sentencePiece = Path.Combine(folder, "tokenizer.model");
         if (File.Exists(sentencePiece)) return SentencePieceModel.Read(sentencePiece);
         throw InterpException.NotFound("TOKENIZER_NOT_FOUND",
-            $"'{folder}' has no tokenizer: looked for tokenizer.json, tokenizer.model and {string.Join(" and ", Gpt2Names.Select(n => $"{n.Vocabulary} with {n.Merges}"))}.");
+            $"'{folder}' has no tokenizer: looked for tokenizer.json, tokenizer.model, " +
+            $"{string.Join(" and ", Gpt2Names.Select(n => $"{n.Vocabulary} with {n.Merges}"))}.");
     }
 
     /// <summary>A tokenizer.json alone: what it does not say (EOS, padding) stays unknown.</summary>
@@ -34,12 +37,15 @@ public static class TokenizerLoader
 
     /// <summary>GPT-2's two files alone, under whatever names.</summary>
     /// <exception cref="InterpException">As <see cref="FromFolder"/>.</exception>
-    public static ITokenizer FromVocabularyAndMerges(string vocab, string merges) => Gpt2Files.Read(vocab, merges, SpecialTokenFiles.None);
+    public static ITokenizer FromVocabularyAndMerges(string vocab, string merges) =>
+        Gpt2Files.Read(vocab, merges, SpecialTokenFiles.None);
 
     /// <summary>The tokenizer inside a GGUF.</summary>
     /// <param name="metadata">
     /// tokenizer.ggml.* to string, bool, long, string[], float[] or int[]: what <see cref="Tensors.Gguf.GgufFile.Values"/> gives.
     /// </param>
-    /// <exception cref="InterpException">TOKENIZER_NOT_FOUND, TOKENIZER_COMPONENT_UNSUPPORTED, TOKENIZER_FILE_INVALID and others.</exception>
+    /// <exception cref="InterpException">
+    /// TOKENIZER_NOT_FOUND, TOKENIZER_COMPONENT_UNSUPPORTED, TOKENIZER_FILE_INVALID and others.
+    /// </exception>
     public static ITokenizer FromGguf(IReadOnlyDictionary<string, object> metadata) => new GgufTokenizer(metadata).Build();
 }

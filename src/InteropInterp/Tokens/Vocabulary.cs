@@ -32,16 +32,19 @@ internal sealed class Vocabulary
         foreach (var (token, id) in entries)
         {
             if (id is < 0 or >= MaxId)
-                throw InterpException.DataLoss("TOKEN_ID_OUT_OF_RANGE", $"'{source}': token {Quoted.Name(token)} has id {id}, which is not in 0..{MaxId - 1}.");
+                throw InterpException.DataLoss("TOKEN_ID_OUT_OF_RANGE",
+                    $"'{source}': token {Quoted.Name(token)} has id {id}, which is not in 0..{MaxId - 1}.");
             if (!ids.TryAdd(token, id))
-                throw InterpException.DataLoss("TOKEN_DUPLICATE", $"'{source}': token {Quoted.Name(token)} has two ids, {ids[token]} and {id}.");
+                throw InterpException.DataLoss("TOKEN_DUPLICATE",
+                    $"'{source}': token {Quoted.Name(token)} has two ids, {ids[token]} and {id}.");
             size = Math.Max(size, id + 1);
         }
         var tokens = new string?[size];
         foreach (var (token, id) in ids)
         {
             if (tokens[id] is { } other)
-                throw InterpException.DataLoss("TOKEN_ID_DUPLICATE", $"'{source}': tokens {Quoted.Name(other)} and {Quoted.Name(token)} have the same id {id}.");
+                throw InterpException.DataLoss("TOKEN_ID_DUPLICATE",
+                    $"'{source}': tokens {Quoted.Name(other)} and {Quoted.Name(token)} have the same id {id}.");
             tokens[id] = token;
         }
         return new(ids, tokens);

@@ -57,12 +57,14 @@ public sealed class HuggingFaceGoldenTests
         void CheckSpecial(JsonElement item, string text, int[] ids)
         {
             var withSpecial = tokenizer.Encode(text, addSpecialTokens: true);
-            Check(item, text, "ids_special", Join(item.TryGetProperty("ids_special", out var given) ? Ints(given) : [.. prefix, .. ids, .. suffix]), Join(withSpecial));
+            var expected = item.TryGetProperty("ids_special", out var given) ? Ints(given) : [.. prefix, .. ids, .. suffix];
+            Check(item, text, "ids_special", Join(expected), Join(withSpecial));
             // golden.json keeps these two of short texts only.
             if (!item.TryGetProperty("text", out _)) return;
             var decoded = tokenizer.Decode(ids);
             Check(item, text, "decode_special_keep", Text(item, "decode_special_keep", decoded), tokenizer.Decode(withSpecial));
-            Check(item, text, "decode_special_skip", Text(item, "decode_special_skip", decoded), tokenizer.Decode(withSpecial, skipSpecialTokens: true));
+            var skipped = tokenizer.Decode(withSpecial, skipSpecialTokens: true);
+            Check(item, text, "decode_special_skip", Text(item, "decode_special_skip", decoded), skipped);
         }
 
         void CheckHead()
@@ -73,7 +75,8 @@ public sealed class HuggingFaceGoldenTests
             {
                 var ids = Ints(random.GetProperty("ids"));
                 Check(random, Join(ids), "decode", random.GetProperty("decode").GetString()!, tokenizer.Decode(ids));
-                Check(random, Join(ids), "decode_skip", random.GetProperty("decode_skip").GetString()!, tokenizer.Decode(ids, skipSpecialTokens: true));
+                var skipped = tokenizer.Decode(ids, skipSpecialTokens: true);
+                Check(random, Join(ids), "decode_skip", random.GetProperty("decode_skip").GetString()!, skipped);
             }
             var all = string.Join('\x1f', Enumerable.Range(0, tokenizer.VocabularySize).Select(id => tokenizer.Decode([id])));
             Check(golden.Head, "", "pieces of all ids", golden.Head.GetProperty("pieces_of_all_ids_sha256").GetString()!, Sha256(all));
@@ -83,11 +86,13 @@ public sealed class HuggingFaceGoldenTests
         {
             var found = actual as string ?? JsonSerializer.Serialize(actual);
             if (what is "tokens" or "pieces") expected = JsonSerializer.Serialize(Strings(GoldenTokenizer.ParseText(expected)));
-            if (found != expected) differences.Add($"{what} of {JsonSerializer.Serialize(text.Length > 60 ? text[..60] : text)}\n  expected {Shown(expected)}\n  found    {Shown(found)}");
+            if (found != expected)
+                differences.Add($"{what} of {Shown(text)}\n  expected {Shown(expected)}\n  found    {Shown(found)}");
         }
     }
 
     private static string Shown(string value) => value.Length > 300 ? value[..300] + "..." : value;
 
-    private static string Text(JsonElement item, string name, string other) => item.TryGetProperty(name, out var value) ? value.GetString()! : other;
+    private static string Text(JsonElement item, string name, string other) =>
+        item.TryGetProperty(name, out var value) ? value.GetString()! : other;
 }

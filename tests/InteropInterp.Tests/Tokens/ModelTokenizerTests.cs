@@ -118,7 +118,8 @@ public sealed class ModelTokenizerTests
     public void Documents_are_joined_and_cut_into_rows(int length, bool withBos)
     {
         var expected = Value($"tokenize_and_concatenate/{length}/{(withBos ? "True" : "False")}");
-        var rows = TokenizedCorpus.Rows(tokenizer, Strings(Prompts.GetProperty("docs")), new() { RowLength = length, PrependBos = withBos });
+        var options = new TokenizedCorpusOptions { RowLength = length, PrependBos = withBos };
+        var rows = TokenizedCorpus.Rows(tokenizer, Strings(Prompts.GetProperty("docs")), options);
         Assert.Equal(expected.EnumerateArray().Select(Ints), rows);
     }
 

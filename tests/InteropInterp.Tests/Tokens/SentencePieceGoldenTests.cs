@@ -23,7 +23,8 @@ public sealed class SentencePieceGoldenTests
             if (item.TryGetProperty("tokens", out var tokens))
             {
                 Assert.Equal(Strings(tokens), ids.Select(tokenizer.TokenOf));
-                Assert.Equal(Strings(item.TryGetProperty("pieces", out var pieces) ? pieces : tokens), ids.Select(id => tokenizer.Decode([id])));
+                var pieces = item.TryGetProperty("pieces", out var given) ? given : tokens;
+                Assert.Equal(Strings(pieces), ids.Select(id => tokenizer.Decode([id])));
             }
             if (item.TryGetProperty("decode_sha256", out var hash)) Assert.Equal(hash.GetString(), Sha256(tokenizer.Decode(ids)));
             else Assert.Equal(item.TryGetProperty("decode", out var decoded) ? decoded.GetString() : text, tokenizer.Decode(ids));

@@ -38,7 +38,8 @@ internal sealed class AddedTokenSet
         : normalizer.Normalize(AlignedText.From(token.Content, withSources: false)).Chars.ToString();
 
     /// <summary>A model's vocabulary with these tokens in it.</summary>
-    public Vocabulary AddTo(Vocabulary vocabulary) => vocabulary.With(Tokens.Select(token => (token.Content, token.Id, TextOf(token))).ToList());
+    public Vocabulary AddTo(Vocabulary vocabulary) =>
+        vocabulary.With(Tokens.Select(token => (token.Content, token.Id, TextOf(token))).ToList());
 
     /// <summary>Adds the added tokens of a text to a list and hands what lies between, normalized, on.</summary>
     /// <param name="between">Takes a text and whether it stands at the start of the whole.</param>

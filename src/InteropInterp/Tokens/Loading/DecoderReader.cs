@@ -25,5 +25,6 @@ internal static class DecoderReader
         return Types.TryGetValue(type, out var read) ? read(part) : throw part.Unsupported("decoder", type, Types.Keys);
     }
 
-    private static char Character(JsonPart part) => part.Text() is [var c] ? c : throw part.Invalid($"'{part.Text()}' is not one character.");
+    private static char Character(JsonPart part) =>
+        part.Text() is [var c] ? c : throw part.Invalid($"'{part.Text()}' is not one character.");
 }

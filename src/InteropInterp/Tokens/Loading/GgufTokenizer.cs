@@ -1,3 +1,4 @@
+using InteropInterp.Tensors;
 using InteropInterp.Tokens.AddedTokens;
 using InteropInterp.Tokens.Decoders;
 using InteropInterp.Tokens.Models;
@@ -15,7 +16,9 @@ internal sealed class GgufTokenizer(IReadOnlyDictionary<string, object> metadata
     private const string Prefix = "tokenizer.ggml.";
     private static readonly string[] Models = ["gpt2", "llama"];
 
-    /// <exception cref="InterpException">TOKENIZER_NOT_FOUND, TOKENIZER_COMPONENT_UNSUPPORTED, TOKENIZER_FILE_INVALID and others.</exception>
+    /// <exception cref="InterpException">
+    /// TOKENIZER_NOT_FOUND, TOKENIZER_COMPONENT_UNSUPPORTED, TOKENIZER_FILE_INVALID and others.
+    /// </exception>
     public ITokenizer Build()
     {
         var model = Find<string>("model") ?? throw InterpException.NotFound("TOKENIZER_NOT_FOUND",
@@ -25,7 +28,7 @@ internal sealed class GgufTokenizer(IReadOnlyDictionary<string, object> metadata
             "gpt2" => ByteLevelBpe(),
             "llama" => SentencePiece(),
             _ => throw new InterpException(ErrorCode.Unimplemented, "TOKENIZER_COMPONENT_UNSUPPORTED",
-                $"The GGUF's tokenizer model '{model}' is not read. Supported are: {string.Join(", ", Models)}."),
+                $"The GGUF's tokenizer model {Quoted.Name(model)} is not read. Supported are: {string.Join(", ", Models)}."),
         };
     }
 
@@ -48,15 +51,16 @@ internal sealed class GgufTokenizer(IReadOnlyDictionary<string, object> metadata
         var types = Types(tokens);
         var parts = GgufPreTokenizers.Find(Find<string>("pre") ?? "default");
         var own = Vocabulary.Create(tokens.Select((token, id) => KeyValuePair.Create(token, id)), Source);
-        var merges = MergeTable.FromPairs(Get<string[]>("merges").Select(merge => ModelReader.Pair(merge, Invalid)), own, prefix: "", Source);
+        var pairs = Get<string[]>("merges").Select(merge => ModelReader.Pair(merge, Invalid));
+        var merges = MergeTable.FromPairs(pairs, own, prefix: "", Source);
         var added = tokens.Select((token, id) => new AddedToken(token, id, Special: types[id] == (int)PieceType.Control))
             .Where(token => types[token.Id] is (int)PieceType.Control or (int)PieceType.UserDefined).ToList();
         var special = Special(tokens);
         var before = (Flag("add_bos_token") ?? parts.AddsBos) && special.Bos is { } bos ? [bos] : Array.Empty<int>();
         var after = Flag("add_eos_token") == true && special.Eos is { } eos ? [eos] : Array.Empty<int>();
         return new(
-            new Bpe(own, merges, new() { IgnoreMerges = parts.IgnoresMerges }, Source), own, new AddedTokenSet(added, parts.Normalizer),
-            parts.PreTokenizer, new Template(before, after), new ByteLevelDecoder(), special);
+            new Bpe(own, merges, new() { IgnoreMerges = parts.IgnoresMerges }, Source), own,
+            new AddedTokenSet(added, parts.Normalizer), parts.PreTokenizer, new Template(before, after), new ByteLevelDecoder(), special);
     }
 
     private SpecialTokens Special(string[] tokens)
@@ -87,5 +91,6 @@ internal sealed class GgufTokenizer(IReadOnlyDictionary<string, object> metadata
 
     private T? Find<T>(string name) where T : class => metadata.ContainsKey(Prefix + name) ? Get<T>(name) : null;
 
-    private static InterpException Invalid(string message) => InterpException.DataLoss("TOKENIZER_FILE_INVALID", $"The GGUF's metadata: {message}");
+    private static InterpException Invalid(string message) =>
+        InterpException.DataLoss("TOKENIZER_FILE_INVALID", $"The GGUF's metadata: {message}");
 }

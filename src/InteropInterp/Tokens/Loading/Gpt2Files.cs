@@ -36,9 +36,8 @@ internal static class Gpt2Files
 
     private static List<AddedToken> Added(Vocabulary own, SpecialTokenFiles special)
     {
-        var contents = ((string?[])[EndOfText, special.TokenOf("bos"), special.TokenOf("eos"), special.TokenOf("pad"), special.TokenOf("unk")])
-            .OfType<string>().Distinct(StringComparer.Ordinal);
-        var named = contents.Where(content => own.IdOf(content) is not null).Select(content => new AddedToken(content, own.IdOf(content)!.Value));
+        var named = SpecialTokenFiles.Roles.Select(special.TokenOf).Prepend(EndOfText).OfType<string>()
+            .Where(content => own.IdOf(content) is not null).Select(content => new AddedToken(content, own.IdOf(content)!.Value));
         return special.AddedTokens.Concat(named).DistinctBy(token => token.Content, StringComparer.Ordinal).ToList();
     }
 
@@ -58,7 +57,8 @@ internal static class Gpt2Files
             // Only the first line can be the version: "# #" further down is a merge.
             if (lines[i].Length == 0 || i == 0 && lines[i].StartsWith("#version", StringComparison.Ordinal)) continue;
             var number = i + 1;
-            yield return ModelReader.Pair(lines[i], message => InterpException.DataLoss("TOKENIZER_FILE_INVALID", $"'{file}' line {number}: {message}"));
+            yield return ModelReader.Pair(
+                lines[i], message => InterpException.DataLoss("TOKENIZER_FILE_INVALID", $"'{file}' line {number}: {message}"));
         }
     }
 }

@@ -17,7 +17,8 @@ internal readonly struct JsonPart(JsonElement element, string file, string path)
         try
         {
             if (new FileInfo(file) is { Exists: true, Length: > MaxFileSize } info)
-                throw InterpException.DataLoss("FILE_TOO_LARGE", $"'{file}' has {info.Length:N0} bytes; no tokenizer has more than {MaxFileSize:N0}.");
+                throw InterpException.DataLoss("FILE_TOO_LARGE",
+                    $"'{file}' has {info.Length:N0} bytes; no tokenizer has more than {MaxFileSize:N0}.");
             using var stream = System.IO.File.OpenRead(file);
             using var document = JsonDocument.Parse(stream);
             return read(new(document.RootElement, file, ""));
@@ -28,7 +29,8 @@ internal readonly struct JsonPart(JsonElement element, string file, string path)
         }
         catch (Exception e) when (e is UnauthorizedAccessException or IOException)
         {
-            throw new InterpException(ErrorCode.PermissionDenied, "FILE_NOT_READABLE", $"'{file}' cannot be read: {e.Message}", innerException: e);
+            throw new InterpException(
+                ErrorCode.PermissionDenied, "FILE_NOT_READABLE", $"'{file}' cannot be read: {e.Message}", innerException: e);
         }
         catch (JsonException e)
         {
@@ -49,7 +51,8 @@ internal readonly struct JsonPart(JsonElement element, string file, string path)
 
     public string Text() => Expect(JsonValueKind.String).GetString()!;
 
-    public bool Flag() => element.ValueKind is JsonValueKind.True or JsonValueKind.False ? element.GetBoolean() : throw Wrong("true or false");
+    public bool Flag() =>
+        element.ValueKind is JsonValueKind.True or JsonValueKind.False ? element.GetBoolean() : throw Wrong("true or false");
 
     public int Number() => Expect(JsonValueKind.Number).TryGetInt32(out var value) ? value : throw Wrong("a whole number");
 
@@ -66,7 +69,8 @@ internal readonly struct JsonPart(JsonElement element, string file, string path)
     public IEnumerable<KeyValuePair<string, JsonPart>> Members()
     {
         var part = this;
-        return Object().EnumerateObject().Select(member => KeyValuePair.Create(member.Name, new JsonPart(member.Value, part.File, part.Join(member.Name))));
+        return Object().EnumerateObject()
+            .Select(member => KeyValuePair.Create(member.Name, new JsonPart(member.Value, part.File, part.Join(member.Name))));
     }
 
     /// <summary>The error for a component type that is not read.</summary>
@@ -78,10 +82,19 @@ internal readonly struct JsonPart(JsonElement element, string file, string path)
 
     private JsonElement Object() => Expect(JsonValueKind.Object);
 
-    private JsonElement Expect(JsonValueKind kind) => element.ValueKind == kind ? element : throw Wrong($"{(kind is JsonValueKind.Array or JsonValueKind.Object ? "an" : "a")} {kind.ToString().ToLowerInvariant()}");
+    private JsonElement Expect(JsonValueKind kind) => element.ValueKind == kind ? element : throw Wrong(Name(kind));
 
     private InterpException Wrong(string expected) =>
-        InterpException.DataLoss("JSON_FIELD_WRONG", $"'{file}': {Place()} should be {expected}, not {element.ValueKind.ToString().ToLowerInvariant()}.");
+        InterpException.DataLoss("JSON_FIELD_WRONG", $"'{file}': {Place()} should be {expected}, not {Name(element.ValueKind)}.");
+
+    private static string Name(JsonValueKind kind) => kind switch
+    {
+        JsonValueKind.Object => "an object",
+        JsonValueKind.Array => "an array",
+        JsonValueKind.String => "a text",
+        JsonValueKind.Number => "a number",
+        _ => kind.ToString().ToLowerInvariant(),
+    };
 
     private string Place() => path.Length == 0 ? "the root" : path.Length <= 200 ? path : path[..200] + "…";
 

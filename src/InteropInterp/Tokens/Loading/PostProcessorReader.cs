@@ -35,7 +35,8 @@ internal sealed class PostProcessorReader
     {
         return new([Id("cls")], [Id("sep")]);
 
-        int Id(string name) => part.Get(name).Items() is [_, var id] ? id.Number() : throw part.Invalid($"{name} is not a token and its id.");
+        int Id(string name) =>
+            part.Get(name).Items() is [_, var id] ? id.Number() : throw part.Invalid($"{name} is not a token and its id.");
     }
 
     private static Template ReadTemplate(JsonPart part)

@@ -27,21 +27,22 @@ internal sealed class SentencePieceModel
             using var input = new CodedInputStream(stream);
             model.ReadModel(input);
         }
-        catch (Exception e) when (e is InvalidProtocolBufferException)
+        catch (InvalidProtocolBufferException e)
         {
-            throw InterpException.DataLoss("SENTENCEPIECE_INVALID", $"'{file}' is not a SentencePiece model: {e.Message}", e);
+            throw model.Invalid(e.Message, e);
         }
         return model.Build();
     }
 
     private ITokenizer Build()
     {
-        if (pieces.Count == 0) throw InterpException.DataLoss("SENTENCEPIECE_INVALID", $"'{file}' is not a SentencePiece model: it has no pieces.");
+        if (pieces.Count == 0) throw Invalid("it has no pieces.");
         Refuse(kind != Bpe, $"it is of the kind {Kinds.ElementAtOrDefault(kind) ?? "?"}; only BPE is read");
         Refuse(hasCharacterMap, "it normalizes text by a character map");
         Refuse(removesExtraSpaces, "it removes repeated spaces");
         Refuse(spaceIsSuffix, "it puts spaces behind words");
-        Refuse(addsPrefixSpace && pieces.Any(piece => piece.Type == PieceType.UserDefined), "it has user-defined symbols and a prefix space");
+        Refuse(addsPrefixSpace && pieces.Any(piece => piece.Type == PieceType.UserDefined),
+            "it has user-defined symbols and a prefix space");
         var special = new SpecialTokens(Id(bos), Id(eos), Id(pad), Id(unknown));
         return new SentencePieces(file, pieces)
         {
@@ -51,6 +52,9 @@ internal sealed class SentencePieceModel
             UnknownSurface = " ⁇ ",
         }.Build(special);
     }
+
+    private InterpException Invalid(string why, Exception? inner = null) =>
+        InterpException.DataLoss("SENTENCEPIECE_INVALID", $"'{file}' is not a SentencePiece model: {why}", inner);
 
     private int? Id(int id) => id >= 0 && id < pieces.Count ? id : null;
 

@@ -43,7 +43,8 @@ internal sealed record SentencePieces(string Source, IReadOnlyList<Piece> Pieces
     public ITokenizer Build(SpecialTokens special)
     {
         var vocabulary = Vocabulary.Create(Pieces.Select((piece, id) => KeyValuePair.Create(piece.Token, id)), Source);
-        var mergeable = Pieces.Where(piece => piece.Type is PieceType.Normal or PieceType.UserDefined).Select(piece => (piece.Token, piece.Score));
+        var mergeable = Pieces.Where(piece => piece.Type is PieceType.Normal or PieceType.UserDefined)
+            .Select(piece => (piece.Token, piece.Score));
         var unknown = special.Unknown is { } id ? vocabulary.TokenOf(id) : null;
         var options = new BpeOptions
         {
@@ -60,7 +61,8 @@ internal sealed record SentencePieces(string Source, IReadOnlyList<Piece> Pieces
     {
         var tokens = Pieces.Select((piece, id) => (piece, id))
             .Where(p => p.piece.Type == PieceType.UserDefined || FindsControlTokens && p.piece.Type == PieceType.Control)
-            .Select(p => new AddedToken(p.piece.Token.Replace(Mark, " ", StringComparison.Ordinal), p.id, Special: p.piece.Type == PieceType.Control));
+            .Select(p => new AddedToken(
+                p.piece.Token.Replace(Mark, " ", StringComparison.Ordinal), p.id, Special: p.piece.Type == PieceType.Control));
         INormalizer spaces = new Replace(new LiteralMatcher(" "), Mark);
         return new(tokens.ToList(), AddsPrefixSpace ? new NormalizerSequence([new Prepend(Mark), spaces]) : spaces);
     }

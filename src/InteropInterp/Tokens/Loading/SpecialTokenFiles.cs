@@ -9,6 +9,8 @@ namespace InteropInterp.Tokens.Loading;
 /// </summary>
 internal sealed class SpecialTokenFiles
 {
+    public static readonly string[] Roles = ["bos", "eos", "pad", "unk"];
+
     private readonly Dictionary<string, string> tokens = new(StringComparer.Ordinal);
     private readonly Dictionary<string, int> ids = new(StringComparer.Ordinal);
 
@@ -48,7 +50,7 @@ internal sealed class SpecialTokenFiles
             : ids.TryGetValue(role, out var id) && (uint)id < (uint)vocabulary.Size ? id : null;
     }
 
-    /// <summary>The token of a role: bos, eos, pad or unk.</summary>
+    /// <summary>The token of one of the <see cref="Roles"/>.</summary>
     public string? TokenOf(string role) => tokens.GetValueOrDefault(role);
 
     private void ReadConfig(JsonPart root)
@@ -65,7 +67,7 @@ internal sealed class SpecialTokenFiles
     // A token is written as itself, or as an object with its content.
     private void ReadTokens(JsonPart root)
     {
-        foreach (var role in (string[])["bos", "eos", "pad", "unk"])
+        foreach (var role in Roles)
             if (root.Find($"{role}_token") is { } token)
                 tokens.TryAdd(role, token.IsObject ? token.Get("content").Text() : token.Text());
     }
@@ -73,13 +75,15 @@ internal sealed class SpecialTokenFiles
     // Several ids (of EOS): the first is the main one.
     private void ReadIds(JsonPart root)
     {
-        foreach (var role in (string[])["bos", "eos", "pad"])
+        foreach (var role in Roles)
             if (root.Find($"{role}_token_id") is { } id && (!id.IsArray || id.Items().Count > 0))
                 ids.TryAdd(role, (id.IsArray ? id.Items()[0] : id).Number());
     }
 
     private static int IdOf(KeyValuePair<string, JsonPart> member) =>
-        int.TryParse(member.Key, NumberStyles.None, CultureInfo.InvariantCulture, out var id) ? id : throw member.Value.Invalid("its name is not an id.");
+        int.TryParse(member.Key, NumberStyles.None, CultureInfo.InvariantCulture, out var id)
+            ? id
+            : throw member.Value.Invalid("its name is not an id.");
 
     private static void Read(string file, Action<JsonPart> read)
     {

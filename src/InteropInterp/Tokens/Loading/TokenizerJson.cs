@@ -14,7 +14,8 @@ internal static class TokenizerJson
     private static PipelineTokenizer Build(JsonPart root, SpecialTokenFiles special)
     {
         var model = ModelReader.Read(root.Get("model"));
-        var added = root.Find("added_tokens")?.Items().Select(part => AddedTokenOf(part, part.Get("id").Number())).Where(token => token.Content.Length > 0).ToList() ?? [];
+        var added = root.Find("added_tokens")?.Items().Select(part => AddedTokenOf(part, part.Get("id").Number()))
+            .Where(token => token.Content.Length > 0).ToList() ?? [];
         var normalizer = root.Find("normalizer") is { } n ? NormalizerReader.Read(n) : null;
         var addedTokens = new AddedTokenSet(added, normalizer);
         var vocabulary = addedTokens.AddTo(model.Vocabulary);

@@ -34,7 +34,8 @@ internal sealed class MergeTable
             rank++;
 
             int Id(string token) => vocabulary.IdOf(token) ?? throw InterpException.DataLoss("MERGE_TOKEN_ABSENT",
-                $"'{source}': merge {rank} joins {Quoted.Name(left)} and {Quoted.Name(right)}, but {Quoted.Name(token)} is not in the vocabulary.");
+                $"'{source}': merge {rank} joins {Quoted.Name(left)} and {Quoted.Name(right)}, " +
+                $"but {Quoted.Name(token)} is not in the vocabulary.");
         }
         return new(merges);
     }

@@ -22,7 +22,8 @@ internal sealed class UnicodeTables
     {
         const string Name = "InteropInterp.Tokens.UnicodeForms.txt";
         using var stream = typeof(UnicodeTables).Assembly.GetManifestResourceStream(Name)
-            ?? throw new InterpException(ErrorCode.Internal, "RESOURCE_MISSING", $"The resource {Name} is not in the assembly. Build it again.");
+            ?? throw new InterpException(
+                ErrorCode.Internal, "RESOURCE_MISSING", $"The resource {Name} is not in the assembly. Build it again.");
         using var reader = new StreamReader(stream);
         while (reader.ReadLine() is { } line)
             if (!line.StartsWith('#')) Add(line.Split(';'));

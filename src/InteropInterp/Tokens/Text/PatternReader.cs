@@ -1,4 +1,5 @@
 using System.Globalization;
+using InteropInterp.Tensors;
 
 namespace InteropInterp.Tokens.Text;
 
@@ -75,8 +76,9 @@ internal sealed class PatternReader(string pattern)
         if (Take("^")) negated = !negated;
         var name = Pattern[Position..close];
         Position = close + 1;
-        var category = Categories.FirstOrDefault(c => c.Equals(name, StringComparison.OrdinalIgnoreCase)) ?? LongNames.GetValueOrDefault(name);
-        if (category is null) throw Unsupported($"\\p{{{name}}} (only general categories: {string.Join(", ", Categories)})");
+        var category = Categories.FirstOrDefault(c => c.Equals(name, StringComparison.OrdinalIgnoreCase))
+            ?? LongNames.GetValueOrDefault(name);
+        if (category is null) throw Unsupported($"\\p{{{name}}} (known are the general categories {string.Join(", ", Categories)})");
         return $"\\{(negated ? 'P' : 'p')}{{{category}}}";
     }
 
@@ -97,10 +99,11 @@ internal sealed class PatternReader(string pattern)
         if (lower == 'k' && c != '\u212A') yield return '\u212A';
     }
 
-    public InterpException Invalid(string what) => InterpException.DataLoss("REGEX_INVALID", $"The regular expression '{Pattern}': {what}.");
+    public InterpException Invalid(string what) =>
+        InterpException.DataLoss("REGEX_INVALID", $"The regular expression {Quoted.Name(Pattern)}: {what}.");
 
     public InterpException Unsupported(string what) => new(ErrorCode.Unimplemented, "REGEX_UNSUPPORTED",
-        $"The regular expression '{Pattern}' uses {what}, which the tokenizer's reader does not translate.");
+        $"The regular expression {Quoted.Name(Pattern)} uses {what}, which the tokenizer's reader does not translate.");
 
     private char Hex(int least, int most)
     {

@@ -118,7 +118,8 @@ internal sealed class RubyPattern
                     groups.Pop();
                     if (output.Length > 0) throw reader.Unsupported("an option such as (?i) that is not at its beginning");
                     return true;
-                case var other: throw reader.Unsupported($"the option (?{other}) (i and m are known; in Ruby syntax m means that . matches newlines)");
+                case var other:
+                    throw reader.Unsupported($"the option (?{other}) (i and m are known; in Ruby syntax m means that . matches newlines)");
             }
     }
 

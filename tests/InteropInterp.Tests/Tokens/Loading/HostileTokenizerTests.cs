@@ -10,35 +10,43 @@ public sealed class HostileTokenizerTests
     [Theory]
     [InlineData("", "JSON_INVALID", "not JSON")]
     [InlineData("{\"model\":", "JSON_INVALID", "not JSON")]
-    [InlineData("[]", "JSON_FIELD_WRONG", "the root should be an object, not array")]
+    [InlineData("[]", "JSON_FIELD_WRONG", "the root should be an object, not an array")]
     [InlineData("{}", "JSON_FIELD_ABSENT", "no field 'model'")]
-    [InlineData("""{"model":{"type":"Unigram","vocab":[]}}""", "TOKENIZER_COMPONENT_UNSUPPORTED", "'Unigram' is not read. Supported are: BPE")]
+    [InlineData("""{"model":{"type":"Unigram","vocab":[]}}""",
+        "TOKENIZER_COMPONENT_UNSUPPORTED", "'Unigram' is not read. Supported are: BPE")]
     [InlineData("""{"model":{"type":"BPE","vocab":{"a":0},"merges":["a z"]}}""", "MERGE_TOKEN_ABSENT", "'z' is not in the vocabulary")]
-    [InlineData("""{"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":["a b"]}}""", "MERGE_TOKEN_ABSENT", "'ab' is not in the vocabulary")]
+    [InlineData("""{"model":{"type":"BPE","vocab":{"a":0,"b":1},"merges":["a b"]}}""",
+        "MERGE_TOKEN_ABSENT", "'ab' is not in the vocabulary")]
     [InlineData("""{"model":{"type":"BPE","vocab":{"a":0,"b":0},"merges":[]}}""", "TOKEN_ID_DUPLICATE", "'a' and 'b' have the same id 0")]
     [InlineData("""{"model":{"type":"BPE","vocab":{"a":0,"a":1},"merges":[]}}""", "TOKEN_DUPLICATE", "'a' has two ids, 0 and 1")]
     [InlineData("""{"model":{"type":"BPE","vocab":{"a":2000000000},"merges":[]}}""", "TOKEN_ID_OUT_OF_RANGE", "id 2000000000")]
     [InlineData("""{"model":{"type":"BPE","vocab":{"a":-1},"merges":[]}}""", "TOKEN_ID_OUT_OF_RANGE", "id -1")]
     [InlineData("""{"model":{"type":"BPE","vocab":{"a":0.5},"merges":[]}}""", "JSON_FIELD_WRONG", "model.vocab.a should be a whole number")]
     [InlineData("""{"model":{"type":"BPE","vocab":{"a":0},"merges":["a"]}}""", "TOKENIZER_FILE_INVALID", "not two tokens")]
-    [InlineData("""{"model":{"type":"BPE","vocab":{"a":0},"merges":[["a"]]}}""", "TOKENIZER_FILE_INVALID", "model.merges[0]: a merge has two parts")]
-    [InlineData("""{"model":{"type":"BPE","vocab":{"a":0},"merges":[],"unk_token":"?"}}""", "UNKNOWN_TOKEN_ABSENT", "'?' is not in the vocabulary")]
+    [InlineData("""{"model":{"type":"BPE","vocab":{"a":0},"merges":[["a"]]}}""",
+        "TOKENIZER_FILE_INVALID", "model.merges[0]: a merge has two parts")]
+    [InlineData("""{"model":{"type":"BPE","vocab":{"a":0},"merges":[],"unk_token":"?"}}""",
+        "UNKNOWN_TOKEN_ABSENT", "'?' is not in the vocabulary")]
     [InlineData("""{"model":{"type":"BPE","vocab":{"a":0},"merges":[],"dropout":0.1}}""", "TOKENIZER_FILE_INVALID", "dropout")]
     public void A_broken_model_is_refused_by_name(string json, string reason, string named) => AssertRefused(json, reason, named);
 
     [Theory]
-    [InlineData("""normalizer":{"type":"Precompiled"}""", "TOKENIZER_COMPONENT_UNSUPPORTED", "normalizer type 'Precompiled' is not read. Supported are: Sequence, NFC")]
+    [InlineData("""normalizer":{"type":"Precompiled"}""",
+        "TOKENIZER_COMPONENT_UNSUPPORTED", "normalizer type 'Precompiled' is not read. Supported are: Sequence, NFC")]
     [InlineData("""pre_tokenizer":{"type":"UnicodeScripts"}""", "TOKENIZER_COMPONENT_UNSUPPORTED", "pre-tokenizer type 'UnicodeScripts'")]
-    [InlineData("""pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Nope"}]}""", "TOKENIZER_COMPONENT_UNSUPPORTED", "pre-tokenizer type 'Nope'")]
-    [InlineData("""pre_tokenizer":{"type":"Split","pattern":{"String":"a"},"behavior":"Odd"}""", "TOKENIZER_FILE_INVALID", "behavior 'Odd' is none of Removed")]
+    [InlineData("""pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Nope"}]}""",
+        "TOKENIZER_COMPONENT_UNSUPPORTED", "pre-tokenizer type 'Nope'")]
+    [InlineData("""pre_tokenizer":{"type":"Split","pattern":{"String":"a"},"behavior":"Odd"}""",
+        "TOKENIZER_FILE_INVALID", "behavior 'Odd' is none of Removed")]
     [InlineData("""pre_tokenizer":{"type":"Split","behavior":"Removed"}""", "JSON_FIELD_ABSENT", "pre_tokenizer has no field 'pattern'")]
     [InlineData("""pre_tokenizer":{"type":"Metaspace","replacement":"ab"}""", "TOKENIZER_FILE_INVALID", "not one character")]
     [InlineData("""post_processor":{"type":"Nope"}""", "TOKENIZER_COMPONENT_UNSUPPORTED", "post-processor type 'Nope'")]
     [InlineData("""post_processor":{"type":"TemplateProcessing","single":[]}""", "TOKENIZER_FILE_INVALID", "names it 0 times")]
-    [InlineData("""post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"x"}}],"special_tokens":{}}""", "JSON_FIELD_ABSENT", "no field 'x'")]
+    [InlineData("""post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"x"}}],"special_tokens":{}}""",
+        "JSON_FIELD_ABSENT", "no field 'x'")]
     [InlineData("""decoder":{"type":"WordPiece"}""", "TOKENIZER_COMPONENT_UNSUPPORTED", "decoder type 'WordPiece'")]
     [InlineData("""added_tokens":[{"id":99999999,"content":"x"}]""", "TOKENIZER_FILE_INVALID", "99999999")]
-    [InlineData("""added_tokens":{}""", "JSON_FIELD_WRONG", "added_tokens should be an array, not object")]
+    [InlineData("""added_tokens":{}""", "JSON_FIELD_WRONG", "added_tokens should be an array, not an object")]
     public void A_component_that_is_not_known_is_refused_by_name(string component, string reason, string named) =>
         AssertRefused($"{{\"{component},{Model}}}", reason, named);
 

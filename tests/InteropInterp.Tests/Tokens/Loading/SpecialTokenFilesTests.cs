@@ -27,7 +27,9 @@ public sealed class SpecialTokenFilesTests : IDisposable
     [Fact]
     public void The_config_names_tokens_as_text_or_as_objects_and_comes_first()
     {
-        Write("tokenizer_config.json", """{"bos_token":"<bos>","eos_token":{"content":"<eos>"},"add_bos_token":true,"add_eos_token":true,"padding_side":"left"}""");
+        Write("tokenizer_config.json", """
+            {"bos_token":"<bos>","eos_token":{"content":"<eos>"},"add_bos_token":true,"add_eos_token":true,"padding_side":"left"}
+            """);
         Write("special_tokens_map.json", """{"eos_token":"a","pad_token":"<pad>"}""");
         var tokenizer = TokenizerLoader.FromFolder(folder.Path);
         Assert.Equal((3, 4, 5), (tokenizer.BosId, tokenizer.EosId, tokenizer.PadId));

@@ -41,7 +41,9 @@ public sealed class BpeTests
 
         static IEnumerable<string?> Tokens(string options)
         {
-            var tokenizer = TinyTokenizer.Load($$$"""{"model":{"type":"BPE",{{{options}}},"vocab":{"<unk>":0,"a":1,"<0xC3>":2,"<0xA9>":3},"merges":[]}}""");
+            var tokenizer = TinyTokenizer.Load($$$"""
+                {"model":{"type":"BPE",{{{options}}},"vocab":{"<unk>":0,"a":1,"<0xC3>":2,"<0xA9>":3},"merges":[]}}
+                """);
             return tokenizer.Encode("aéxa").Select(tokenizer.TokenOf);
         }
     }
@@ -62,9 +64,11 @@ public sealed class BpeTests
     private static ITokenizer Build((string Left, string Right)[] merges)
     {
         var vocabulary = new JsonObject();
-        foreach (var token in "abcd ".Select(c => c.ToString()).Concat(merges.Select(m => m.Left + m.Right))) vocabulary[token] = vocabulary.Count;
+        foreach (var token in "abcd ".Select(c => c.ToString()).Concat(merges.Select(m => m.Left + m.Right)))
+            vocabulary[token] = vocabulary.Count;
         var pairs = new JsonArray(merges.Select(m => (JsonNode)new JsonArray(m.Left, m.Right)).ToArray());
-        return TinyTokenizer.Load(new JsonObject { ["model"] = new JsonObject { ["type"] = "BPE", ["vocab"] = vocabulary, ["merges"] = pairs } });
+        var model = new JsonObject { ["type"] = "BPE", ["vocab"] = vocabulary, ["merges"] = pairs };
+        return TinyTokenizer.Load(new JsonObject { ["model"] = model });
     }
 
     private static List<string> Textbook((string Left, string Right)[] merges, string word)

@@ -51,7 +51,8 @@ public sealed class NormalizerTests
         var tokenizer = TinyTokenizer.ShowingText("""{"type":"NFC"}""");
         var encoding = tokenizer.EncodeWithOffsets("ae\u0301😀e\u0301b");
         // é stands for its first code point; each of its two bytes, and each of the emoji's four, for the character.
-        Assert.Equal([new(0, 1), new(1, 2), new(1, 2), new(3, 4), new(3, 4), new(3, 4), new(3, 4), new(4, 5), new(4, 5), new(6, 7)], encoding.Spans);
+        int[] starts = [0, 1, 1, 3, 3, 3, 3, 4, 4, 6];
+        Assert.Equal(starts.Select(start => new TextSpan(start, start + 1)), encoding.Spans);
     }
 
     private static string Normalized(string normalizer, string text)

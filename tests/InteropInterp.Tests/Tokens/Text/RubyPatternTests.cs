@@ -33,8 +33,7 @@ public sealed class RubyPatternTests
     [InlineData(@"(?#note)[\-\]]", "-]", "-", "]")]
     public void Cuts_as_Oniguruma_does(string pattern, string text, params string[] words)
     {
-        var split = new JsonObject { ["type"] = "Split", ["pattern"] = new JsonObject { ["Regex"] = pattern }, ["behavior"] = "Isolated", ["invert"] = false };
-        Assert.Equal(words, TinyTokenizer.ShowingWords(split.ToJsonString()).Words(text));
+        Assert.Equal(words, TinyTokenizer.ShowingWords(Split(pattern)).Words(text));
     }
 
     [Theory]
@@ -51,9 +50,15 @@ public sealed class RubyPatternTests
     [InlineData(@"a\", "REGEX_INVALID", "backslash")]
     public void Refuses_what_it_cannot_say(string pattern, string reason, string named)
     {
-        var split = new JsonObject { ["type"] = "Split", ["pattern"] = new JsonObject { ["Regex"] = pattern }, ["behavior"] = "Isolated" };
-        var error = Assert.Throws<InterpException>(() => TinyTokenizer.ShowingWords(split.ToJsonString()));
+        var error = Assert.Throws<InterpException>(() => TinyTokenizer.ShowingWords(Split(pattern)));
         Assert.Equal(reason, error.Reason);
         Assert.Contains(named, error.Message, StringComparison.Ordinal);
     }
+
+    private static string Split(string pattern) => new JsonObject
+    {
+        ["type"] = "Split",
+        ["pattern"] = new JsonObject { ["Regex"] = pattern },
+        ["behavior"] = "Isolated",
+    }.ToJsonString();
 }
