@@ -19,7 +19,7 @@ def home() -> Path:
     named = os.environ.get("INTEROPINTERP_HOME")
     if named:
         if (Path(named) / ASSEMBLY).is_file():
-            return Path(named)
+            return Path(named).resolve()
         raise NotFoundError("ENGINE_NOT_FOUND", f"INTEROPINTERP_HOME={named} has no {ASSEMBLY}.")
     if (_PACKAGE / "_dotnet" / ASSEMBLY).is_file():
         return _PACKAGE / "_dotnet"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 from pathlib import Path
 from typing import Callable
 
@@ -20,6 +22,8 @@ def load(home: Path, dotnet: Path) -> Callable[[int, int, int], int]:
         raise FailedPreconditionError(
             "DOTNET_WRONG_RUNTIME", f"pythonnet runs {running.kind} in this process; the engine needs CoreCLR. Set PYTHONNET_RUNTIME=coreclr, "
             "or use the engine before 'import clr'.")
+    # A forked child has no runtime that could be shut down: it would wait for it for ever.
+    os.register_at_fork(after_in_child=lambda: atexit.unregister(pythonnet.unload))
     import clr
 
     clr.AddReference(str(home / locate.ASSEMBLY))
