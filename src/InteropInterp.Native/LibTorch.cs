@@ -12,20 +12,8 @@ namespace InteropInterp.Native;
 /// </summary>
 public static class LibTorch
 {
-    private const string ShimVersion = "GLIBCXX_3.4.32";
     private static readonly Lock Gate = new();
     private static LibTorchInfo? info;
-
-    // Equal lengths: the names are overwritten in place.
-    private static readonly Dictionary<string, string> PrivateNames = new()
-    {
-        ["libc10.so"] = "libx10.so",
-        ["libtorch_cpu.so"] = "libxorch_cpu.so",
-        ["libc10_cuda.so"] = "libx10_cuda.so",
-        ["libtorch_cuda.so"] = "libxorch_cuda.so",
-        ["libtorch.so"] = "libxorch.so",
-        ["libLibTorchSharp.so"] = "libLibXorchSharp.so",
-    };
 
     /// <summary>What was loaded, or null before <see cref="Load"/>.</summary>
     public static LibTorchInfo? Info => info;
@@ -48,32 +36,29 @@ public static class LibTorch
         var folder = LibTorchFolder.Find(options.Folder);
         var cache = LibraryCache.Default();
         // An installed torch serves as it stands: the point of naming it is to share its libraries.
-        var isPrivate = options.Private && folder.Origin == "bundled";
+        var isPrivate = folder.IsBundled && (options.Private || AnotherIsMapped(folder.Path));
         var loaded = new Dictionary<string, string>();
-        var core = IntPtr.Zero;
-
-        // Found by SONAME afterwards, also by copies that lie elsewhere.
-        foreach (var gomp in Directory.GetFiles(folder.Path, "libgomp*.so*")) Open(gomp, loaded, "libgomp");
-        foreach (var name in LibTorchFolder.Libraries)
+        var handles = new Dictionary<string, IntPtr>();
+        foreach (var name in folder.Libraries)
         {
             var path = Path.Combine(folder.Path, name);
-            if (!File.Exists(path)) continue;
-            if (isPrivate) path = Isolated(cache, path);
-            var handle = Open(path, loaded, name);
-            if (name == "libtorch_cpu.so") core = handle;
+            loaded[name] = isPrivate ? PrivateCopies.Make(cache, path) : path;
+            handles[name] = Open(loaded[name]);
         }
-        var (shim, repaired) = OpenShim(cache, isPrivate, loaded);
-        AnswerTorchSharp(shim, core);
-        NativeApi.Bind(core, shim);
+        var shim = LibTorchFolder.FindShim();
+        loaded[LibTorchFolder.Shim] = isPrivate ? PrivateCopies.Make(cache, shim) : ShimRepair.Path(cache, shim);
+        handles[LibTorchFolder.Shim] = Open(loaded[LibTorchFolder.Shim]);
+        AnswerTorchSharp(handles);
+        NativeApi.Bind(handles["libtorch_cpu.so"]);
         if (options.Threads > 0) torch.set_num_threads(options.Threads);
 
         var result = new LibTorchInfo
         {
             Folder = folder.Path,
-            Origin = folder.Origin,
+            Origin = folder.IsBundled ? "bundled" : "installed torch",
             Version = AbiVersion(),
             IsPrivate = isPrivate,
-            IsRepaired = repaired,
+            IsRepaired = loaded[LibTorchFolder.Shim] != shim,
             HasCudaLibraries = folder.HasCuda,
             Libraries = loaded,
             Threads = torch.get_num_threads(),
@@ -82,61 +67,28 @@ public static class LibTorch
         return result;
     }
 
-    private static string Isolated(LibraryCache cache, string path) =>
-        cache.Get(path, PrivateNames[Path.GetFileName(path)], "private", image =>
-        {
-            image.Rename(PrivateNames);
-            image.DemoteUniqueSymbols();
-        });
+    // A libtorch that came first, whoever loaded it, would answer to our libraries' names.
+    private static bool AnotherIsMapped(string folder) => File.ReadLines("/proc/self/maps")
+        .Any(line => line.EndsWith("/libtorch_cpu.so", StringComparison.Ordinal) && !line.EndsWith($"{folder}/libtorch_cpu.so", StringComparison.Ordinal));
 
-    // libLibTorchSharp.so asks for GLIBCXX_3.4.32 (GCC 13) for one symbol that it never uses.
-    private static (IntPtr Handle, bool Repaired) OpenShim(LibraryCache cache, bool isPrivate, Dictionary<string, string> loaded)
+    private static IntPtr Open(string path)
     {
-        var original = LibTorchFolder.FindShim();
-        if (!isPrivate && NativeLibrary.TryLoad(original, out var plain))
-        {
-            loaded[LibTorchFolder.Shim] = original;
-            return (plain, false);
-        }
-        var copy = isPrivate
-            ? cache.Get(original, PrivateNames[LibTorchFolder.Shim], "private", image =>
+        var (handle, error) = DynamicLoader.Open(path);
+        return handle != IntPtr.Zero
+            ? handle
+            : throw InterpException.Precondition("LIBTORCH_NOT_LOADABLE", $"'{path}' does not load: {error}");
+    }
+
+    // TorchSharp probes by these names; the plain libraries lie in no probing path, so it is asked here.
+    private static void AnswerTorchSharp(Dictionary<string, IntPtr> handles) =>
+        AssemblyLoadContext.GetLoadContext(typeof(torch).Assembly)!.ResolvingUnmanagedDll += (_, name) =>
+            handles.GetValueOrDefault(name switch
             {
-                image.WeakenVersion(ShimVersion);
-                image.Rename(PrivateNames);
-                image.DemoteUniqueSymbols();
-            })
-            : cache.Get(original, LibTorchFolder.Shim, "repaired", image => image.WeakenVersion(ShimVersion));
-        return (Open(copy, loaded, LibTorchFolder.Shim), true);
-    }
+                "LibTorchSharp" or "torch_cpu" or "torch_cuda" => $"lib{name}.so",
+                _ => "",
+            });
 
-    private static IntPtr Open(string path, Dictionary<string, string> loaded, string name)
-    {
-        try
-        {
-            var handle = NativeLibrary.Load(path);
-            loaded[name] = path;
-            return handle;
-        }
-        catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
-        {
-            throw new InterpException(ErrorCode.FailedPrecondition, "LIBTORCH_NOT_LOADABLE", $"'{path}' does not load: {e.Message}",
-                innerException: e);
-        }
-    }
-
-    // TorchSharp probes torch_cpu and LibTorchSharp by name; the plain names lie in no probing path, so it is asked here.
-    private static void AnswerTorchSharp(IntPtr shim, IntPtr core)
-    {
-        var context = AssemblyLoadContext.GetLoadContext(typeof(torch).Assembly)!;
-        context.ResolvingUnmanagedDll += (_, name) => name switch
-        {
-            "LibTorchSharp" => shim,
-            "torch_cpu" => core,
-            _ => IntPtr.Zero,
-        };
-    }
-
-    // 0x0A0B... reads as major, minor: 0x020a000000000000 is 2.10.
+    // One byte each: 0x020a000000000000 is 2.10.0.
     private static string AbiVersion()
     {
         var abi = NativeApi.AbiVersion;

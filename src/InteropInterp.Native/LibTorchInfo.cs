@@ -14,7 +14,7 @@ public sealed record LibTorchInfo
     /// <summary>Loaded from renamed copies that share nothing with another torch of this process.</summary>
     public required bool IsPrivate { get; init; }
 
-    /// <summary>libLibTorchSharp.so did not load as it is shipped, and a repaired copy serves.</summary>
+    /// <summary>An edited copy of libLibTorchSharp.so serves: it does not load here as it is shipped, or all are private copies.</summary>
     public required bool IsRepaired { get; init; }
 
     public required bool HasCudaLibraries { get; init; }

@@ -1,3 +1,5 @@
+using System.Collections;
+
 namespace InteropInterp.Native.Devices;
 
 /// <summary>
@@ -13,8 +15,8 @@ public sealed class DeviceLease
 
     private sealed class Waiter
     {
-        public readonly ManualResetEventSlim Granted = new();
-        public required Thread Thread { get; init; }
+        public readonly ManualResetEventSlim Granted = new(false, spinCount: 0);
+        public readonly Thread Thread = Thread.CurrentThread;
     }
 
     /// <summary>Threads in line behind the holder.</summary>
@@ -29,7 +31,7 @@ public sealed class DeviceLease
     /// <summary>Whether the calling thread holds the lease.</summary>
     public bool IsHeld => owner == Thread.CurrentThread;
 
-    /// <summary>Takes the lease, or one more level of it; dispose what is returned on the same thread.</summary>
+    /// <summary>Takes the lease, or one more level of it; dispose what is returned once, on the same thread.</summary>
     /// <exception cref="InterpException">CANCELLED while waiting.</exception>
     public Holding Acquire(CancellationToken cancellation = default)
     {
@@ -42,14 +44,14 @@ public sealed class DeviceLease
                 depth++;
                 return new Holding(this);
             }
-            waiter = new Waiter { Thread = Thread.CurrentThread };
+            waiter = new Waiter();
             waiting.AddLast(waiter);
         }
         try
         {
-            waiter.Granted.Wait(cancellation);
+            Wait(waiter, cancellation);
         }
-        catch (OperationCanceledException)
+        catch
         {
             lock (gate)
             {
@@ -57,52 +59,90 @@ public sealed class DeviceLease
                 if (owner == Thread.CurrentThread) Release();
                 else waiting.Remove(waiter);
             }
-            throw Cancelled();
+            throw;
         }
         return new Holding(this);
     }
 
     /// <summary>
-    /// Between two steps: lets those in line go first, then takes the lease back at the same depth. Cheap when nobody waits.
-    /// Nothing of a step (scopes, modes) may be open. Within a nested call it does nothing: the outer step is still running.
+    /// Between two steps: stops if the caller wants that, lets those in line go first, then takes the lease back at the same
+    /// depth. Cheap when nobody waits. Nothing of a step (scopes, modes) may be open. Within a nested call the lease stays: the
+    /// outer step is still running.
     /// </summary>
+    /// <exception cref="InterpException">CANCELLED, with the lease still held; LEASE_NOT_HELD.</exception>
     public void Offer(CancellationToken cancellation = default)
     {
-        if (cancellation.IsCancellationRequested) throw Cancelled();
+        Interrupts.Check(cancellation);
         lock (gate)
         {
-            if (owner != Thread.CurrentThread) throw new InvalidOperationException("Offer is for the thread that holds the lease.");
+            RequireOwner();
             if (depth > 1 || waiting.Count == 0) return;
             Release();
         }
-        // Back into line. Not cancellable: the caller's Holding expects to be released by this thread.
-        Acquire(CancellationToken.None);
-        if (cancellation.IsCancellationRequested) throw Cancelled();
+        // Not interruptible: the caller's Holding expects to be released by this thread.
+        using (Interrupts.Watch(null)) Acquire(CancellationToken.None);
+        Interrupts.Check(cancellation);
+    }
+
+    /// <summary>
+    /// Runs work on the calling thread under this lease, offered between its steps.
+    /// </summary>
+    /// <param name="steps">Each MoveNext is a step (an iterator method that yields between steps); disposed at the end.</param>
+    /// <param name="cancellation">Looked at between steps.</param>
+    public void Run(IEnumerator steps, CancellationToken cancellation = default)
+    {
+        using var held = Acquire(cancellation);
+        try
+        {
+            while (steps.MoveNext()) Offer(cancellation);
+        }
+        finally
+        {
+            (steps as IDisposable)?.Dispose();
+        }
+    }
+
+    private static void Wait(Waiter waiter, CancellationToken cancellation)
+    {
+        try
+        {
+            var slice = Interrupts.IsWatched ? Interrupts.PollInterval : Timeout.Infinite;
+            while (!waiter.Granted.Wait(slice, cancellation)) Interrupts.Check(cancellation);
+        }
+        catch (OperationCanceledException)
+        {
+            throw Interrupts.Cancelled();
+        }
+    }
+
+    private void RequireOwner()
+    {
+        if (owner != Thread.CurrentThread)
+            throw new InterpException(ErrorCode.Internal, "LEASE_NOT_HELD", "Only the thread that holds a device's lease may offer or release it.");
     }
 
     private void Release()
     {
         if (--depth > 0) return;
-        var next = waiting.First;
-        if (next is null)
-        {
-            owner = null;
-            return;
-        }
+        var next = waiting.First?.Value;
+        owner = next?.Thread;
+        if (next is null) return;
         waiting.RemoveFirst();
-        owner = next.Value.Thread;
         depth = 1;
-        next.Value.Granted.Set();
+        next.Granted.Set();
     }
-
-    private static InterpException Cancelled() => new(ErrorCode.Cancelled, "CANCELLED", "The call was cancelled.");
 
     /// <summary>One level of a lease.</summary>
     public readonly struct Holding(DeviceLease lease) : IDisposable
     {
+        /// <exception cref="InterpException">LEASE_NOT_HELD: on another thread, or once too often.</exception>
         public void Dispose()
         {
-            lock (lease.gate) lease.Release();
+            lock (lease.gate)
+            {
+                lease.RequireOwner();
+                lease.Release();
+            }
         }
     }
 }

@@ -1,6 +1,4 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Native.Interop;
@@ -8,14 +6,23 @@ namespace InteropInterp.Native.Interop;
 /// <summary>Tensors over memory that libtorch did not allocate, without a copy.</summary>
 public static unsafe class Blob
 {
-    /// <summary>A contiguous tensor over memory that the caller keeps alive for longer than the tensor and all its views.</summary>
-    public static Tensor View(IntPtr data, ReadOnlySpan<long> shape, ScalarType dtype) => Create(data, shape, dtype, null);
+    /// <summary>
+    /// A tensor over memory that the caller keeps alive for longer than the tensor and all its views.
+    /// </summary>
+    /// <param name="data">Address of the first element.</param>
+    /// <param name="shape">Sizes.</param>
+    /// <param name="dtype">Element type.</param>
+    /// <param name="strides">In elements, none negative; empty means contiguous.</param>
+    public static Tensor View(IntPtr data, ReadOnlySpan<long> shape, ScalarType dtype, ReadOnlySpan<long> strides = default) =>
+        Create(data, shape, strides, dtype, null);
 
     /// <summary>
-    /// A contiguous tensor over memory of <paramref name="owner"/>, which is disposed once the last view of the tensor is gone.
-    /// The deleter may run on any thread and must not block.
+    /// Like <see cref="View"/>, over memory of <paramref name="owner"/>, which is disposed once the last view of the tensor is
+    /// gone, or here when no tensor can be made. It may happen on any thread, and must not block or throw there.
     /// </summary>
-    public static Tensor Own(IntPtr data, ReadOnlySpan<long> shape, ScalarType dtype, IDisposable owner) => Create(data, shape, dtype, owner);
+    public static Tensor Own(
+        IntPtr data, ReadOnlySpan<long> shape, ScalarType dtype, IDisposable owner, ReadOnlySpan<long> strides = default) =>
+        Create(data, shape, strides, dtype, owner);
 
     /// <summary>Where the tensor's first element lies; on the CPU, and valid while the tensor lives.</summary>
     public static IntPtr Address(Tensor tensor)
@@ -26,52 +33,50 @@ public static unsafe class Blob
         return (IntPtr)address;
     }
 
-    private static readonly Lock Gate = new();
-    private static readonly Dictionary<IntPtr, List<IDisposable>> Owners = [];
-
-    private static Tensor Create(IntPtr data, ReadOnlySpan<long> shape, ScalarType dtype, IDisposable? owner)
+    // from_blob's deleter is told an address, which several tensors may share; DLPack's is told its own structure.
+    private static Tensor Create(IntPtr data, ReadOnlySpan<long> shape, ReadOnlySpan<long> strides, ScalarType dtype, IDisposable? owner)
     {
-        var deleter = owner is null
-            ? (IntPtr)(delegate* unmanaged[Cdecl]<void*, void>)&Nothing
-            : (IntPtr)(delegate* unmanaged[Cdecl]<void*, void>)&Release;
-        if (owner is not null) Remember(data, owner);
-        fixed (long* sizes = shape)
+        InterpException.Require(strides.IsEmpty || strides.Length == shape.Length, "BAD_STRIDES",
+            $"{strides.Length} strides do not fit {shape.Length} sizes.");
+        var (code, bits) = DlPack.TypeOf(dtype);
+        var managed = (DlPack.Managed*)NativeMemory.Alloc((nuint)(sizeof(DlPack.Managed) + 2 * shape.Length * sizeof(long)));
+        var sizes = (long*)(managed + 1);
+        shape.CopyTo(new Span<long>(sizes, shape.Length));
+        strides.CopyTo(new Span<long>(sizes + shape.Length, shape.Length));
+        *managed = new DlPack.Managed
         {
-            var handle = NativeApi.FromBlob((void*)data, deleter, sizes, shape.Length, (sbyte)dtype, (sbyte)dtype, (int)DeviceType.CPU, -1, 0);
-            if (handle != IntPtr.Zero) return Tensor.UnsafeCreateTensor(handle);
+            Data = (void*)data,
+            DeviceType = 1,
+            Rank = shape.Length,
+            Code = code,
+            Bits = bits,
+            Lanes = 1,
+            Shape = sizes,
+            Strides = strides.IsEmpty ? null : sizes + shape.Length,
+            Context = owner is null ? null : (void*)GCHandle.ToIntPtr(GCHandle.Alloc(owner)),
+            Deleter = &Release,
+        };
+        try
+        {
+            return DlPack.Import((IntPtr)managed);
         }
-        if (owner is not null) Forget(data)?.Dispose();
-        throw new InterpException(ErrorCode.Internal, "FROM_BLOB_FAILED",
-            $"libtorch made no tensor of shape [{string.Join(", ", shape.ToArray())}] and type {dtype} over given memory.");
-    }
-
-    // The deleter is told the address only; one address may carry several tensors.
-    private static void Remember(IntPtr data, IDisposable owner)
-    {
-        lock (Gate)
+        catch
         {
-            if (!Owners.TryGetValue(data, out var list)) Owners[data] = list = [];
-            list.Add(owner);
-        }
-    }
-
-    private static IDisposable? Forget(IntPtr data)
-    {
-        lock (Gate)
-        {
-            if (!Owners.TryGetValue(data, out var list)) return null;
-            var owner = list[^1];
-            list.RemoveAt(list.Count - 1);
-            if (list.Count == 0) Owners.Remove(data);
-            return owner;
+            DlPack.Free((IntPtr)managed);
+            throw;
         }
     }
 
-    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
-    private static void Nothing(void* data)
+    [UnmanagedCallersOnly]
+    private static void Release(DlPack.Managed* managed)
     {
+        if (managed->Context is not null)
+        {
+            var handle = GCHandle.FromIntPtr((IntPtr)managed->Context);
+            var owner = (IDisposable)handle.Target!;
+            handle.Free();
+            owner.Dispose();
+        }
+        NativeMemory.Free(managed);
     }
-
-    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
-    private static void Release(void* data) => Forget((IntPtr)data)?.Dispose();
 }

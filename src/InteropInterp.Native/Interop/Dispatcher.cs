@@ -10,6 +10,7 @@ namespace InteropInterp.Native.Interop;
 /// </summary>
 public static unsafe class Dispatcher
 {
+    private const int MaxArguments = 32;
     private static readonly ConcurrentDictionary<string, byte[]> Names = new();
 
     /// <summary>
@@ -42,32 +43,33 @@ public static unsafe class Dispatcher
     }
 
     /// <summary>Calls an operator that returns one tensor; the result belongs to the current scope.</summary>
+    /// <exception cref="InterpException">LIBTORCH_CALL_FAILED: no such operator, or the operator refuses its arguments.</exception>
     public static torch.Tensor Call(string name, string overload, params ReadOnlySpan<Argument> arguments)
     {
-        var stack = stackalloc ulong[Math.Max(arguments.Length, 1)];
+        var stack = stackalloc ulong[MaxArguments];
         Invoke(name, overload, arguments, stack);
         return torch.Tensor.UnsafeCreateTensor((IntPtr)stack[0]);
     }
 
     /// <summary>Calls an operator that returns nothing.</summary>
+    /// <exception cref="InterpException">LIBTORCH_CALL_FAILED: no such operator, or the operator refuses its arguments.</exception>
     public static void Run(string name, string overload, params ReadOnlySpan<Argument> arguments)
     {
-        var stack = stackalloc ulong[Math.Max(arguments.Length, 1)];
+        var stack = stackalloc ulong[MaxArguments];
         Invoke(name, overload, arguments, stack);
     }
 
+    // The call reads as many words as the operator's schema has arguments, so the stack is full-sized and zeroed: an argument
+    // that is left out reads as "none".
     private static void Invoke(string name, string overload, ReadOnlySpan<Argument> arguments, ulong* stack)
     {
+        if (arguments.Length > MaxArguments)
+            throw InterpException.Invalid("TOO_MANY_ARGUMENTS", $"{name} is called with {arguments.Length} arguments; at most {MaxArguments}.");
+        new Span<ulong>(stack, MaxArguments).Clear();
         for (var i = 0; i < arguments.Length; i++) stack[i] = Lower(arguments[i]);
         fixed (byte* n = Utf8(name), o = Utf8(overload))
         {
-            var code = NativeApi.CallDispatcher(n, o, stack, NativeApi.WrittenFor);
-            foreach (var argument in arguments)
-            {
-                GC.KeepAlive(argument.Tensor);
-                GC.KeepAlive(argument.Tensors);
-            }
-            NativeApi.Check(code, name);
+            NativeApi.Check(NativeApi.CallDispatcher(n, o, stack, NativeApi.WrittenFor), name);
         }
     }
 
@@ -89,11 +91,10 @@ public static unsafe class Dispatcher
         }
     }
 
-    // An optional value travels as a pointer to a value made with C++'s new; libtorch deletes it. 8 bytes from malloc are
-    // what its operator new gives, and free is what its operator delete calls.
+    // An optional value travels as a pointer to a value that libtorch deletes once it has read it.
     private static ulong Boxed(ulong value)
     {
-        var box = (ulong*)System.Runtime.InteropServices.NativeMemory.Alloc(sizeof(ulong));
+        var box = (ulong*)NativeApi.New(sizeof(ulong));
         *box = value;
         return (ulong)box;
     }

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Microsoft.Win32.SafeHandles;
 
 namespace InteropInterp.Native.Interop;
 
@@ -9,28 +8,24 @@ namespace InteropInterp.Native.Interop;
 /// </summary>
 public sealed unsafe partial class MappedFile : IDisposable
 {
-    // Without MAP_NORESERVE a copy-on-write mapping larger than memory is refused, though hardly a page of it is ever written.
-    private const int ReadWrite = 3, PrivateMapping = 2, NoReserve = 0x4000, DontNeed = 4;
+    // Not reserved: a model may be larger than memory and swap, of which it needs only the pages that are written to.
+    private const int ReadWrite = 3, PrivateNotReserved = 0x2 | 0x4000, DontNeed = 4;
 
-    private readonly SafeFileHandle file;
     private readonly IntPtr address;
+    private readonly Reference reader;
     private int references = 1;
-    private int disposed;
 
     private MappedFile(string path)
     {
         Path = path;
-        file = File.OpenHandle(path);
+        reader = new Reference(this);
+        using var file = File.OpenHandle(path);
         Length = RandomAccess.GetLength(file);
         if (Length == 0) return;
-        address = Map(IntPtr.Zero, (nuint)Length, ReadWrite, PrivateMapping | NoReserve, file.DangerousGetHandle().ToInt32(), 0);
+        address = Map(IntPtr.Zero, (nuint)Length, ReadWrite, PrivateNotReserved, file.DangerousGetHandle().ToInt32(), 0);
         if (address == -1)
-        {
-            address = IntPtr.Zero;
-            file.Dispose();
             throw new InterpException(ErrorCode.ResourceExhausted, "MAP_FAILED",
                 $"'{path}' ({Length:N0} bytes) cannot be mapped into memory (error {Marshal.GetLastPInvokeError()}).");
-        }
     }
 
     public string Path { get; }
@@ -47,7 +42,7 @@ public sealed unsafe partial class MappedFile : IDisposable
         {
             throw InterpException.NotFound("FILE_NOT_FOUND", $"There is no file '{path}'.");
         }
-        catch (Exception e) when (e is UnauthorizedAccessException or IOException)
+        catch (Exception e) when (e is UnauthorizedAccessException or IOException or NotSupportedException)
         {
             throw new InterpException(ErrorCode.PermissionDenied, "FILE_NOT_READABLE", $"'{path}' cannot be read: {e.Message}", innerException: e);
         }
@@ -61,9 +56,7 @@ public sealed unsafe partial class MappedFile : IDisposable
     public IntPtr Pointer(long offset, long length)
     {
         if (Volatile.Read(ref references) <= 0) throw Closed();
-        if (offset < 0 || length < 0 || offset > Length - length)
-            throw InterpException.DataLoss("FILE_TRUNCATED",
-                $"'{Path}' has {Length:N0} bytes; {length:N0} bytes from {offset:N0} reach past its end.");
+        CheckRange(offset, length);
         return address + (nint)offset;
     }
 
@@ -75,46 +68,47 @@ public sealed unsafe partial class MappedFile : IDisposable
         do
         {
             count = Volatile.Read(ref references);
-            if (count <= 0 || Volatile.Read(ref disposed) != 0) throw Closed();
+            if (count <= 0 || reader.IsDone) throw Closed();
         }
         while (Interlocked.CompareExchange(ref references, count + 1, count) != count);
         return new Reference(this);
     }
 
     /// <summary>
-    /// Lets the pages of a range go: they are read from the file again if asked for. Called once a tensor was converted, so that
-    /// loading does not hold a model twice.
+    /// Lets the pages of a range go, with what was written to them: they are read from the file again if asked for. Called once
+    /// a tensor was converted, so that loading does not hold a model twice.
     /// </summary>
     public void Release(long offset, long length)
     {
+        CheckRange(offset, length);
         var page = Environment.SystemPageSize;
         var start = (offset + page - 1) / page * page;
         var end = (offset + length) / page * page;
         if (end > start) Advise(address + (nint)start, (nuint)(end - start), DontNeed);
     }
 
-    /// <summary>Gives up the first owner's reference, however often it is called.</summary>
-    public void Dispose()
-    {
-        if (Interlocked.Exchange(ref disposed, 1) == 0) GiveUp();
-    }
+    /// <summary>Ends the reader's own reference; tensors over the file keep theirs.</summary>
+    public void Dispose() => reader.Dispose();
 
     private InterpException Closed() => InterpException.Precondition("FILE_CLOSED", $"'{Path}' was closed; open it again to read from it.");
 
-    private void GiveUp()
+    private void CheckRange(long offset, long length)
     {
-        if (Interlocked.Decrement(ref references) != 0) return;
-        if (address != IntPtr.Zero) Unmap(address, (nuint)Length);
-        file.Dispose();
+        if (offset < 0 || length < 0 || offset > Length - length)
+            throw InterpException.DataLoss("FILE_TRUNCATED",
+                $"'{Path}' has {Length:N0} bytes; {length:N0} bytes from {offset:N0} reach past its end.");
     }
 
     private sealed class Reference(MappedFile mapping) : IDisposable
     {
         private int done;
 
+        public bool IsDone => Volatile.Read(ref done) != 0;
+
         public void Dispose()
         {
-            if (Interlocked.Exchange(ref done, 1) == 0) mapping.GiveUp();
+            if (Interlocked.Exchange(ref done, 1) != 0 || Interlocked.Decrement(ref mapping.references) != 0) return;
+            if (mapping.address != IntPtr.Zero) Unmap(mapping.address, (nuint)mapping.Length);
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Text;
 
 namespace InteropInterp.Native.Loading;
 
@@ -6,52 +7,67 @@ namespace InteropInterp.Native.Loading;
 /// Edited copies of libraries, made once and kept under the user's cache folder. The originals are never touched: build
 /// outputs and the package cache may share them by hard link.
 /// </summary>
-internal sealed class LibraryCache(string root)
+/// <param name="root">The folder to use.</param>
+/// <param name="lastResort">Where that cannot be written: a folder in a place that other users share.</param>
+internal sealed class LibraryCache(string root, string? lastResort = null)
 {
-    private const int EditVersion = 2;
+    private const int EditVersion = 4;
 
-    /// <summary>$INTEROPINTERP_CACHE, else $XDG_CACHE_HOME/interopinterp, else ~/.cache/interopinterp, else a temporary folder.</summary>
+    /// <summary>
+    /// $INTEROPINTERP_CACHE alone where it is set; else $XDG_CACHE_HOME/interopinterp or ~/.cache/interopinterp, and a folder of
+    /// this user's under the temporary folder where that cannot be written.
+    /// </summary>
     public static LibraryCache Default()
     {
         var named = Environment.GetEnvironmentVariable("INTEROPINTERP_CACHE");
         if (!string.IsNullOrEmpty(named)) return new LibraryCache(named);
         var home = Environment.GetEnvironmentVariable("XDG_CACHE_HOME");
-        if (string.IsNullOrEmpty(home))
-            home = Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
-        var root = Path.Combine(home, "interopinterp");
-        try
-        {
-            Directory.CreateDirectory(root);
-            return new LibraryCache(root);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return new LibraryCache(Path.Combine(Path.GetTempPath(), $"interopinterp-{Environment.UserName}"));
-        }
+        if (!Path.IsPathRooted(home)) home = Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
+        var temporary = Path.Combine(Path.GetTempPath(), $"interopinterp-{PrivateFolder.User}");
+        return Path.IsPathRooted(home) ? new LibraryCache(Path.Combine(home, "interopinterp"), temporary) : new LibraryCache(temporary);
     }
 
     /// <summary>
     /// The path of the edited copy of <paramref name="source"/>, made now if it is not there. Two processes may race: each
     /// writes its own file and renames it into place.
     /// </summary>
+    /// <exception cref="InterpException">CACHE_NOT_WRITABLE: names every folder tried and why.</exception>
     public string Get(string source, string fileName, string edit, Action<ElfImage> apply)
     {
-        var folder = Path.Combine(root, "libtorch", Key(source, edit));
-        var path = Path.Combine(folder, fileName);
-        if (File.Exists(path)) return path;
-        Directory.CreateDirectory(folder);
-        var image = new ElfImage(File.ReadAllBytes(source), source);
-        apply(image);
-        WriteAtomically(path, stream => stream.Write(image.Bytes));
-        return path;
+        var failures = new List<string>();
+        foreach (var place in lastResort is null ? [root] : new[] { root, lastResort })
+        {
+            var folder = Path.Combine(place, "libtorch", Key(source, edit));
+            var path = Path.Combine(folder, fileName);
+            try
+            {
+                if (place == lastResort) PrivateFolder.Make(place);
+                if (File.Exists(path)) return path;
+                Directory.CreateDirectory(folder);
+                Write(source, path, apply);
+                return path;
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                failures.Add($"{folder}: {e.Message}");
+            }
+        }
+        throw InterpException.Precondition("CACHE_NOT_WRITABLE",
+            $"{fileName} needs an edited copy ({new FileInfo(source).Length >> 20:N0} MiB), and it can be written nowhere. " +
+            $"{string.Join(" ", failures)} Set INTEROPINTERP_CACHE to a folder of yours.");
     }
 
-    private static void WriteAtomically(string path, Action<Stream> write)
+    // File.Copy shares the blocks where the file system can. Synced before it gets its name: after a power cut a half-written
+    // library would be believed.
+    private static void Write(string source, string path, Action<ElfImage> apply)
     {
         var temporary = $"{path}.{Guid.NewGuid():N}";
         try
         {
-            using (var stream = File.Create(temporary)) write(stream);
+            File.Copy(source, temporary);
+            File.SetUnixFileMode(temporary, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            ElfImage.Edit(temporary, apply);
+            using (var file = File.OpenHandle(temporary, FileMode.Open, FileAccess.ReadWrite)) RandomAccess.FlushToDisk(file);
             File.Move(temporary, path, overwrite: true);
         }
         finally
@@ -60,15 +76,14 @@ internal sealed class LibraryCache(string root)
         }
     }
 
-    // Libraries of half a gigabyte are not read to be named: folder siblings, size and time tell them apart.
+    // Libraries of half a gigabyte are not read to be named: sizes and times of the file and its siblings tell them apart.
     private static string Key(string source, string edit)
     {
         var folder = Path.GetDirectoryName(Path.GetFullPath(source))!;
-        var parts = LibTorchFolder.Libraries
-            .Select(name => new FileInfo(Path.Combine(folder, name)))
-            .Where(file => file.Exists)
+        var parts = new DirectoryInfo(folder).GetFiles("lib*.so*")
+            .OrderBy(file => file.Name, StringComparer.Ordinal)
             .Select(file => $"{file.Name} {file.Length} {file.LastWriteTimeUtc.Ticks}");
-        var text = $"{EditVersion}\n{edit}\n{string.Join('\n', parts)}\n{new FileInfo(source).Length}";
-        return Convert.ToHexStringLower(SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(text)))[..16];
+        var text = $"{EditVersion}\n{edit}\n{string.Join('\n', parts)}";
+        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..16];
     }
 }

@@ -72,16 +72,27 @@ public static class Ops
     /// <param name="mask">Added to the scores, or booleans where true takes part; broadcast to [batch, heads, queries, keys].</param>
     /// <param name="causal">Query i sees keys 0..i; not together with a mask.</param>
     /// <param name="scale">Factor of the scores.</param>
-    public static Tensor ScaledDotProductAttention(Tensor query, Tensor key, Tensor value, Tensor? mask, bool causal, double scale) =>
-        Dispatcher.Call("aten::scaled_dot_product_attention", "", query, key, value, Dispatcher.Argument.Some(mask), 0.0, causal,
-            Dispatcher.Argument.Some(scale), query.size(1) != key.size(1));
+    /// <exception cref="InterpException">BAD_ATTENTION: causal with a mask, or heads that do not divide.</exception>
+    public static Tensor ScaledDotProductAttention(Tensor query, Tensor key, Tensor value, Tensor? mask, bool causal, double scale)
+    {
+        long heads = query.size(1), keyHeads = key.size(1);
+        InterpException.Require(!causal || mask is null, "BAD_ATTENTION", "Attention is causal or has a mask, not both: put causality into the mask.");
+        InterpException.Require(keyHeads > 0 && heads % keyHeads == 0, "BAD_ATTENTION", $"{heads} query heads do not share {keyHeads} key heads evenly.");
+        return Dispatcher.Call("aten::scaled_dot_product_attention", "", query, key, value, Dispatcher.Argument.Some(mask), 0.0, causal,
+            Dispatcher.Argument.Some(scale), heads != keyHeads);
+    }
 
     /// <summary>
     /// One AdamW step for all parameters in one call, in place (PyTorch's fused kernel; about eleven times torch.optim's speed).
     /// </summary>
     /// <param name="steps">One float32 number per parameter: the count of this step, already advanced.</param>
     public static void FusedAdamW(Tensor[] parameters, Tensor[] gradients, Tensor[] firstMoments, Tensor[] secondMoments, Tensor[] steps,
-        double learningRate, double beta1, double beta2, double weightDecay, double epsilon) =>
+        double learningRate, double beta1, double beta2, double weightDecay, double epsilon)
+    {
+        foreach (var list in new[] { gradients, firstMoments, secondMoments, steps })
+            InterpException.Require(list.Length == parameters.Length, "BAD_OPTIMIZER_STATE",
+                $"{parameters.Length} parameters need as many gradients, moments and step counts; got {list.Length}.");
         Dispatcher.Run("aten::_fused_adamw_", "", parameters, gradients, firstMoments, secondMoments, Array.Empty<Tensor>(), steps,
             learningRate, beta1, beta2, weightDecay, epsilon, false, false, Dispatcher.Argument.None, Dispatcher.Argument.None);
+    }
 }

@@ -38,6 +38,7 @@ public sealed class MappedFileTests : IDisposable
         Assert.Equal(4096, Environment.SystemPageSize);
         using var file = MappedFile.Open(path);
         Assert.Equal("FILE_TRUNCATED", Assert.Throws<InterpException>(() => file.Pointer(offset, length)).Reason);
+        Assert.Equal("FILE_TRUNCATED", Assert.Throws<InterpException>(() => file.Release(offset, length)).Reason);
     }
 
     [Fact]
@@ -52,6 +53,23 @@ public sealed class MappedFileTests : IDisposable
         Assert.True(IsMapped);
         Assert.Equal(0, file.Span(0, 1)[0]);
         b.Dispose();
+        Assert.False(IsMapped);
+    }
+
+    [Fact]
+    public void The_mapping_outlives_the_reader_and_goes_with_the_last_tensor()
+    {
+        TorchSharp.torch.Tensor row;
+        using (NewDisposeScope())
+        {
+            var file = MappedFile.Open(path);
+            var tensor = Blob.Own(file.Pointer(0, 200), [2, 100], ScalarType.Byte, file.AddReference());
+            file.Dispose();
+            row = tensor[1].MoveToOuterDisposeScope();
+        }
+        Assert.True(IsMapped);
+        Assert.Equal(100 / 16, row.data<byte>()[0]);
+        row.Dispose();
         Assert.False(IsMapped);
     }
 

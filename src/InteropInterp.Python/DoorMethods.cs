@@ -1,0 +1,85 @@
+using System.Buffers.Binary;
+using System.Collections;
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using InteropInterp.Native.Operators;
+using static TorchSharp.torch;
+
+namespace InteropInterp.Python;
+
+/// <summary>
+/// The door's own methods: is it open, what is behind it, how fast is it. Their payloads are little-endian numbers, so that they
+/// work where nothing else does.
+/// </summary>
+internal static class DoorMethods
+{
+    public static CallTable Register(CallTable table) => table
+        .Add("door.Ping", (request, _) => request.ToArray())
+        .Add("door.Info", (_, context) => Info(context.Door))
+        .Add("door.CallBack", (request, context) => context.CallBack(Number(request, 0), request[8..]))
+        .Add("door.MatMul", (request, context) => MatMul(context.Door, Number(request, 0), Number(request, 8)))
+        .Add("door.Gemm", (request, context) => Gemm(context.Door, Number(request, 0), Number(request, 8)));
+
+    /// <summary>JSON: the loader, libtorch, live tensors and handles.</summary>
+    private static byte[] Info(Door door)
+    {
+        door.Tensors.Drain();
+        var torch = door.LibTorch;
+        return JsonSerializer.SerializeToUtf8Bytes(new Dictionary<string, object>
+        {
+            ["door"] = door.Name,
+            ["runtime"] = RuntimeInformation.FrameworkDescription,
+            ["home"] = Path.GetDirectoryName(typeof(DoorMethods).Assembly.Location)!,
+            ["libtorch"] = torch,
+            ["live_tensors"] = LiveTensors.Count,
+            ["handles"] = door.Tensors.Count,
+        });
+    }
+
+    /// <summary>Two handles to a handle of their product.</summary>
+    private static byte[] MatMul(Door door, long a, long b)
+    {
+        using var lease = door.Lease.Acquire();
+        using var scope = NewDisposeScope();
+        Tensor x = door.Tensors.Get(a), y = door.Tensors.Get(b);
+        long[] left = x.shape, right = y.shape;
+        InterpException.Require(left.Length == 2 && right.Length == 2 && left[1] == right[0] && x.dtype == y.dtype, "BAD_SHAPE",
+            $"A matrix product needs [n, k] and [k, m] of one type; got [{string.Join(", ", left)}] {x.dtype} and [{string.Join(", ", right)}] {y.dtype}.");
+        return Bytes(door.Tensors.Add(x.matmul(y)));
+    }
+
+    /// <summary>
+    /// Multiplies float32 matrices of [size, size] for so many milliseconds, one product a step: the yardstick that benchmarks
+    /// are read against. Replies the products made, and the rate in 1e9 operations per second as a float64.
+    /// </summary>
+    private static byte[] Gemm(Door door, long size, long milliseconds)
+    {
+        InterpException.Require(size is > 0 and <= 8192, "BAD_SIZE", $"The size must be 1 to 8192; got {size}.");
+        var products = 0L;
+        var clock = Stopwatch.StartNew();
+        IEnumerator Steps()
+        {
+            while (clock.ElapsedMilliseconds < milliseconds)
+            {
+                using (NewDisposeScope())
+                {
+                    var x = Ops.Full([size, size], 1, ScalarType.Float32);
+                    x.matmul(x);
+                }
+                products++;
+                yield return null;
+            }
+        }
+        door.Lease.Run(Steps());
+        return [.. Bytes(products), .. BitConverter.GetBytes(2e-9 * products * size * size * size / clock.Elapsed.TotalSeconds)];
+    }
+
+    private static long Number(ReadOnlySpan<byte> request, int offset)
+    {
+        InterpException.Require(request.Length >= offset + 8, "BAD_REQUEST", $"Expected an int64 at byte {offset}; the request has {request.Length} bytes.");
+        return BinaryPrimitives.ReadInt64LittleEndian(request[offset..]);
+    }
+
+    private static byte[] Bytes(long value) => BitConverter.GetBytes(value);
+}
