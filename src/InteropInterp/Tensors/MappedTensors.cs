@@ -22,7 +22,8 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
     {
         var entry = Find(name);
         var dtype = entry.Type.Torch() ?? throw InterpException.Invalid("DTYPE_NOT_IN_TORCH",
-            $"'{file.Path}': tensor {Quoted.Name(name)} is stored as {entry.Format}, which torch has no type for; read it as float32, or its bytes.");
+            $"'{file.Path}': tensor {Quoted.Name(name)} is stored as {entry.Format}, which torch has no type for; "
+            + "read it as float32, or its bytes.");
         using var reference = file.AddReference();
         if (entry.Type == StorageType.BOOL) CheckFlags(entry);
         return View(entry, dtype, entry.Shape);
@@ -83,7 +84,8 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
     private void Convert(TensorEntry entry, ScalarType stored, Tensor result)
     {
         var size = entry.Type.Bits() / 8;
-        var aligned = IsAligned(file.Pointer(entry.Offset, entry.Length), stored) ? null : empty(Math.Min(entry.Count, ChunkElements), stored);
+        var isAligned = IsAligned(file.Pointer(entry.Offset, entry.Length), stored);
+        var aligned = isAligned ? null : empty(Math.Min(entry.Count, ChunkElements), stored);
         for (var start = 0L; start < entry.Count; start += ChunkElements)
         {
             using var scope = NewDisposeScope();
@@ -112,12 +114,16 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
         }
     }
 
-    private static void DecodeChunk(StoredNumbers stored, IntPtr source, IntPtr target, int count) =>
-        Parallel.For(0, (count + PieceElements - 1) / PieceElements, new ParallelOptions { MaxDegreeOfParallelism = get_num_threads() }, i =>
+    private static void DecodeChunk(StoredNumbers stored, IntPtr source, IntPtr target, int count)
+    {
+        var threads = new ParallelOptions { MaxDegreeOfParallelism = get_num_threads() };
+        Parallel.For(0, (count + PieceElements - 1) / PieceElements, threads, i =>
         {
             var first = i * PieceElements;
-            stored.Decode(source + first / stored.BlockSize * stored.BlockBytes, target + first * stored.ElementSize, Math.Min(PieceElements, count - first));
+            var (from, to) = (source + first / stored.BlockSize * stored.BlockBytes, target + first * stored.ElementSize);
+            stored.Decode(from, to, Math.Min(PieceElements, count - first));
         });
+    }
 
     // The page where two chunks meet is kept by both, so a chunk starts one page early; never outside the tensor.
     private void Release(TensorEntry entry, long start, long length)
@@ -131,8 +137,12 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
     private void CheckFlags(TensorEntry entry)
     {
         for (var start = 0L; start < entry.Length; start += ChunkElements)
-            if (file.Span(entry.Offset + start, (int)Math.Min(ChunkElements, entry.Length - start)).ContainsAnyExceptInRange((byte)0, (byte)1))
-                throw InterpException.DataLoss("BOOL_INVALID", $"'{file.Path}': tensor {Quoted.Name(entry.Name)} is BOOL and has a byte that is neither 0 nor 1.");
+        {
+            var bytes = file.Span(entry.Offset + start, (int)Math.Min(ChunkElements, entry.Length - start));
+            if (bytes.ContainsAnyExceptInRange((byte)0, (byte)1))
+                throw InterpException.DataLoss("BOOL_INVALID",
+                    $"'{file.Path}': tensor {Quoted.Name(entry.Name)} is BOOL and has a byte that is neither 0 nor 1.");
+        }
     }
 
     private static bool IsAligned(IntPtr data, ScalarType dtype) => data % Math.Max(1, StorageTypes.Of(dtype).Bits() / 8) == 0;

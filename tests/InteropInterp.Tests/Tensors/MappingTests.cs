@@ -1,3 +1,4 @@
+using System.Globalization;
 using InteropInterp.Tensors;
 using static TorchSharp.torch;
 
@@ -17,7 +18,8 @@ public sealed class MappingTests : IDisposable
 
     private void Write(StorageType type, int tensors, long count)
     {
-        using var writer = SafeTensorsWriter.Create(path, Enumerable.Range(0, tensors).Select(i => new TensorDeclaration($"w{i}", type, [count])));
+        var declared = Enumerable.Range(0, tensors).Select(i => new TensorDeclaration($"w{i}", type, [count]));
+        using var writer = SafeTensorsWriter.Create(path, declared);
         var random = new Random(1);
         var piece = new byte[1 << 16];
         foreach (var entry in writer.Entries.Values)
@@ -162,6 +164,9 @@ public sealed class MappingTests : IDisposable
 
     private static long Status(string name) => Field("/proc/self/status", name);
 
-    private static long Field(string file, string name) =>
-        1024 * long.Parse(File.ReadLines(file).Single(line => line.StartsWith(name + ":", StringComparison.Ordinal)).Split(':')[1].Replace("kB", ""), null);
+    private static long Field(string file, string name)
+    {
+        var line = File.ReadLines(file).Single(line => line.StartsWith(name + ":", StringComparison.Ordinal));
+        return 1024 * long.Parse(line.Split(':')[1].Replace("kB", ""), CultureInfo.InvariantCulture);
+    }
 }
