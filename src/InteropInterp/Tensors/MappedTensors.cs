@@ -67,17 +67,24 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
         if (entry.Length == 0) return empty(shape.ToArray(), dtype);
         var reference = file.AddReference();
         var data = file.Pointer(entry.Offset, entry.Length);
-        if (IsAligned(data, dtype))
+        if (!IsAligned(data, dtype))
+            using (reference) return CopyOf(entry, dtype, shape);
+        lock (gate) viewed.Add(entry.Name);
+        return Blob.Own(data, shape.ToArray(), dtype, reference);
+    }
+
+    private Tensor CopyOf(TensorEntry entry, ScalarType dtype, IReadOnlyList<long> shape)
+    {
+        var copy = empty(shape.ToArray(), dtype);
+        var address = Blob.Address(copy);
+        HugePages.Advise(address, entry.Length);
+        for (var start = 0L; start < entry.Length; start += ChunkElements)
         {
-            lock (gate) viewed.Add(entry.Name);
-            return Blob.Own(data, shape.ToArray(), dtype, reference);
+            var length = Math.Min(ChunkElements, entry.Length - start);
+            CopyMemory(file.Pointer(entry.Offset + start, length), address + (nint)start, length);
+            Release(entry, start, length);
         }
-        using (reference)
-        {
-            var copy = empty(shape.ToArray(), dtype);
-            Memory(data, Blob.Address(copy), entry.Length);
-            return copy;
-        }
+        return copy;
     }
 
     // From one torch dtype to another, a chunk at a time, so that pages can go as they are done with.
@@ -85,14 +92,14 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
     {
         var size = entry.Type.Bits() / 8;
         var isAligned = IsAligned(file.Pointer(entry.Offset, entry.Length), stored);
-        var aligned = isAligned ? null : empty(Math.Min(entry.Count, ChunkElements), stored);
+        var aligned = isAligned ? IntPtr.Zero : Blob.Address(empty(Math.Min(entry.Count, ChunkElements), stored));
         for (var start = 0L; start < entry.Count; start += ChunkElements)
         {
             using var scope = NewDisposeScope();
             var count = Math.Min(ChunkElements, entry.Count - start);
             var source = file.Pointer(entry.Offset + start * size, count * size);
-            if (aligned is not null) Memory(source, source = Blob.Address(aligned), count * size);
-            result.narrow(0, start, count).copy_(Blob.View(source, [count], stored));
+            if (!isAligned) CopyMemory(source, aligned, count * size);
+            result.narrow(0, start, count).copy_(Blob.View(isAligned ? source : aligned, [count], stored));
             Release(entry, start * size, count * size);
         }
     }
@@ -147,5 +154,5 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
 
     private static bool IsAligned(IntPtr data, ScalarType dtype) => data % Math.Max(1, StorageTypes.Of(dtype).Bits() / 8) == 0;
 
-    private static unsafe void Memory(IntPtr from, IntPtr to, long length) => Buffer.MemoryCopy((void*)from, (void*)to, length, length);
+    private static unsafe void CopyMemory(IntPtr from, IntPtr to, long length) => Buffer.MemoryCopy((void*)from, (void*)to, length, length);
 }

@@ -32,7 +32,7 @@ public sealed class FuzzTests : IDisposable
             var outcome = Outcome(mutations.Next(seeds), open) ?? "read";
             outcomes[outcome] = outcomes.GetValueOrDefault(outcome) + 1;
         }
-        Assert.InRange(Environment.TickCount64 - started, 0, 60_000);
+        Assert.InRange(Environment.TickCount64 - started, 0, 120_000);
         Assert.Equal(count, outcomes.Values.Sum());
         // The files are neither all broken at the first byte nor all harmless.
         Assert.InRange(outcomes.GetValueOrDefault("read"), count / 50, count / 2);

@@ -159,14 +159,13 @@ public sealed class MappingTests : IDisposable
         return read;
     }
 
-    // Anonymous memory and what of files is this process's alone.
-    private static long Held() => Field("/proc/self/smaps_rollup", "Private_Clean") + Field("/proc/self/smaps_rollup", "Private_Dirty");
+    // Anonymous memory and what of the weights' file is mapped in; not the libraries, whose pages come and go with other processes.
+    private long Held() => Status("RssAnon") + File.ReadLines("/proc/self/smaps")
+        .SkipWhile(line => !line.EndsWith(path, StringComparison.Ordinal))
+        .Where(line => line.StartsWith("Private_", StringComparison.Ordinal)).Take(2).Sum(Bytes);
 
-    private static long Status(string name) => Field("/proc/self/status", name);
+    private static long Status(string name) =>
+        Bytes(File.ReadLines("/proc/self/status").Single(line => line.StartsWith(name + ":", StringComparison.Ordinal)));
 
-    private static long Field(string file, string name)
-    {
-        var line = File.ReadLines(file).Single(line => line.StartsWith(name + ":", StringComparison.Ordinal));
-        return 1024 * long.Parse(line.Split(':')[1].Replace("kB", ""), CultureInfo.InvariantCulture);
-    }
+    private static long Bytes(string line) => 1024 * long.Parse(line.Split(':')[1].Replace("kB", ""), CultureInfo.InvariantCulture);
 }

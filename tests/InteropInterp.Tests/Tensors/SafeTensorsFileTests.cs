@@ -145,6 +145,16 @@ public sealed class SafeTensorsFileTests : IDisposable
     }
 
     [Fact]
+    public void Unaligned_data_of_many_chunks_is_copied_whole()
+    {
+        var values = Enumerable.Range(0, 1_300_001).Select(i => i * 0.5f).ToArray();
+        using var file = OneAt(3, "F32", [values.Length], Bytes(values));
+        using var scope = NewDisposeScope();
+        Values.AssertSame(values, Values.Of<float>(file.Read("x")));
+        Assert.Equal(values.Select(x => (double)x), Values.Of<double>(file.Read("x", ScalarType.Float64)));
+    }
+
+    [Fact]
     public void A_tensor_of_the_wanted_type_is_not_copied_and_any_other_is()
     {
         using var file = Open(
