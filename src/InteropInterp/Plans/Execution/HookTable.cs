@@ -133,7 +133,7 @@ internal sealed class HookTable : IActivationHooks
         }
         if (before is null) return returned ?? given;
         // Recording: a callback that only looked leaves the graph whole; one that edited cannot be differentiated through.
-        if (returned is null && given.equal(before).item<bool>()) return value;
+        if (returned is null && given.eq(before).all().item<bool>()) return value;
         throw InterpException.Precondition("GRADIENT_THROUGH_CALLBACK",
             $"The callback at '{point.Name}' edits the activation between a point whose gradient is asked for and the objective; its derivative is unknown. " +
             "Use a declared intervention there (set, add, scale, project, patch).");
