@@ -64,7 +64,7 @@ internal static class ChildProcess
             var info = LibTorch.Load();
             using var scope = NewDisposeScope();
             var two = Ops.Full([64, 64], 2, ScalarType.Float32);
-            return new(null, null, info.Origin, info.IsPrivate, info.Version, [.. info.Libraries.Values], two.matmul(two)[0, 0].item<float>());
+            return new(null, null, info.Origin, info.IsPrivate, info.Version, [.. info.Libraries.Values], two.MatMul(two)[0, 0].item<float>());
         }
         catch (InterpException e)
         {

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using InteropInterp.Native.Interop;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -18,6 +19,24 @@ public static class Ops
     {
         using var scalar = value.ToScalar();
         return a.add(scalar, Scalars.One);
+    }
+
+    /// <summary>
+    /// a b: matrices in the last two dimensions, the others broadcast. TorchSharp's matmul ends the process where this throws.
+    /// </summary>
+    /// <exception cref="InterpException">BAD_MATMUL: shapes or element types do not fit.</exception>
+    public static Tensor MatMul(this Tensor a, Tensor b)
+    {
+        try
+        {
+            return a.dim() == 2 && b.dim() == 2 ? a.mm(b) : Dispatcher.Call("aten::matmul", "", a, b);
+        }
+        catch (Exception e) when (e is ExternalException or InterpException)
+        {
+            throw new InterpException(ErrorCode.InvalidArgument, "BAD_MATMUL",
+                $"There is no matrix product of [{string.Join(", ", a.shape)}] {a.dtype} and [{string.Join(", ", b.shape)}] {b.dtype}.",
+                innerException: e);
+        }
     }
 
     /// <summary>a * value.</summary>

@@ -83,7 +83,7 @@ internal sealed class HeadChange(TransformerModel model, HookSite site, int laye
             each = each * chosen.to(each.dtype);
         }
         var values = Heads(baseRun[HookSite.V, layer], [.. queryHeads.Select(h => h.Select(x => x / group).ToArray())], 0, (int)keys);
-        return each.matmul(values);
+        return each.MatMul(values);
     }
 
     private Tensor Rotated(int start, int count)

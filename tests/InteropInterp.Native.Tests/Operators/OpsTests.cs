@@ -36,6 +36,33 @@ public class OpsTests
     }
 
     [Theory, MemberData(nameof(Types))]
+    public void A_matrix_product_sums_over_the_inner_dimension_and_broadcasts_the_outer_ones(ScalarType dtype)
+    {
+        using var scope = NewDisposeScope();
+        static IEnumerable<double> Product(double[] a, double[] b, int n, int k, int m) =>
+            from i in Enumerable.Range(0, n)
+            from j in Enumerable.Range(0, m)
+            select Enumerable.Range(0, k).Sum(x => a[i * k + x] * b[x * m + j]);
+        Tensor a = Make(A, dtype, 2, 3), b = Make(B, dtype, 3, 2);
+        Close(Product(A, B, 2, 3, 2), a.MatMul(b), dtype);
+        Close(Product(A, B, 2, 3, 2).Concat(Product([.. B], B, 2, 3, 2)), stack([a, Make(B, dtype, 2, 3)]).MatMul(b), dtype);
+        Close(Product(A, [B[0], B[1], B[2]], 2, 3, 1), a.MatMul(Make([B[0], B[1], B[2]], dtype, 3)), dtype);
+    }
+
+    [Fact]
+    public void A_matrix_product_that_does_not_exist_is_an_error_and_not_the_end()
+    {
+        using var scope = NewDisposeScope();
+        foreach (var (a, b) in new[] { (ones(2, 3), ones(2, 3)), (ones(4, 2, 3), ones(2, 3)), (ones(2, 2), ones(2, 2, dtype: ScalarType.Float64)),
+            (ones(2, 2, dtype: ScalarType.Bool), ones(2, 2, dtype: ScalarType.Bool)) })
+        {
+            var error = Assert.Throws<InterpException>(() => a.MatMul(b));
+            Assert.Equal("BAD_MATMUL", error.Reason);
+            Assert.Contains($"[{string.Join(", ", b.shape)}] {b.dtype}", error.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory, MemberData(nameof(Types))]
     public void In_place_operators_change_the_tensor_itself(ScalarType dtype)
     {
         using var scope = NewDisposeScope();
