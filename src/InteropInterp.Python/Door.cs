@@ -83,6 +83,7 @@ public sealed class Door
     internal void Close(int milliseconds)
     {
         closing = true;
-        for (var end = Environment.TickCount64 + milliseconds; Volatile.Read(ref active) > 0 && Environment.TickCount64 < end;) Thread.Sleep(5);
+        var end = Environment.TickCount64 + milliseconds;
+        while (Volatile.Read(ref active) > 0 && Environment.TickCount64 < end) Thread.Sleep(5);
     }
 }

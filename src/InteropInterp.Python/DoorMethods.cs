@@ -66,7 +66,8 @@ internal static class DoorMethods
 
     private static long Number(ReadOnlySpan<byte> request, int offset)
     {
-        InterpException.Require(request.Length >= offset + 8, "BAD_REQUEST", $"Expected an int64 at byte {offset}; the request has {request.Length} bytes.");
+        InterpException.Require(request.Length >= offset + 8, "BAD_REQUEST",
+            $"Expected an int64 at byte {offset}; the request has {request.Length} bytes.");
         return BinaryPrimitives.ReadInt64LittleEndian(request[offset..]);
     }
 

@@ -107,7 +107,8 @@ public sealed class DeviceLease
     private void RequireOwner()
     {
         if (owner != Thread.CurrentThread)
-            throw new InterpException(ErrorCode.Internal, "LEASE_NOT_HELD", "Only the thread that holds a device's lease may offer or release it.");
+            throw new InterpException(ErrorCode.Internal, "LEASE_NOT_HELD",
+                "Only the thread that holds a device's lease may offer or release it.");
     }
 
     private void Release()

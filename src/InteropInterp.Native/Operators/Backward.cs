@@ -19,7 +19,8 @@ public static class Backward
     /// <param name="createGraph">Make the gradients differentiable themselves; implies <paramref name="retainGraph"/>.</param>
     /// <returns>One per input, of its shape; null where no output depends on it.</returns>
     /// <exception cref="InterpException">NO_GRADIENT: what libtorch says of it.</exception>
-    public static Tensor?[] Gradients(Tensor[] outputs, Tensor[] inputs, Tensor[]? cotangents = null, bool retainGraph = false, bool createGraph = false)
+    public static Tensor?[] Gradients(
+        Tensor[] outputs, Tensor[] inputs, Tensor[]? cotangents = null, bool retainGraph = false, bool createGraph = false)
     {
         InterpException.Require(cotangents is null || cotangents.Length == outputs.Length, "NO_GRADIENT",
             $"{outputs.Length} outputs need as many cotangents; got {cotangents?.Length}.");

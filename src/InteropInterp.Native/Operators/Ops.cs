@@ -95,8 +95,10 @@ public static class Ops
     public static Tensor ScaledDotProductAttention(Tensor query, Tensor key, Tensor value, Tensor? mask, bool causal, double scale)
     {
         long heads = query.size(1), keyHeads = key.size(1);
-        InterpException.Require(!causal || mask is null, "BAD_ATTENTION", "Attention is causal or has a mask, not both: put causality into the mask.");
-        InterpException.Require(keyHeads > 0 && heads % keyHeads == 0, "BAD_ATTENTION", $"{heads} query heads do not share {keyHeads} key heads evenly.");
+        InterpException.Require(!causal || mask is null, "BAD_ATTENTION",
+            "Attention is causal or has a mask, not both: put causality into the mask.");
+        InterpException.Require(keyHeads > 0 && heads % keyHeads == 0, "BAD_ATTENTION",
+            $"{heads} query heads do not share {keyHeads} key heads evenly.");
         return Dispatcher.Call("aten::scaled_dot_product_attention", "", query, key, value, Dispatcher.Argument.Some(mask), 0.0, causal,
             Dispatcher.Argument.Some(scale), heads != keyHeads);
     }

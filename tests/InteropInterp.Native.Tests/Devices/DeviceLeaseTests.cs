@@ -16,7 +16,8 @@ public class DeviceLeaseTests
         return thread;
     }
 
-    private static void Join(params IEnumerable<Thread> threads) => Assert.All(threads, t => Assert.True(t.Join(Patience), "a thread hangs"));
+    private static void Join(params IEnumerable<Thread> threads) =>
+        Assert.All(threads, t => Assert.True(t.Join(Patience), "a thread hangs"));
 
     [Fact]
     public void First_come_first_served()
