@@ -31,7 +31,7 @@ public sealed class Door
     public TensorTable Tensors { get; } = new();
 
     /// <summary>The right to compute on the CPU.</summary>
-    public DeviceLease Lease { get; } = new();
+    public DeviceLease Lease { get; } = DeviceLeases.Of(TorchSharp.torch.CPU);
 
     /// <summary>Python is shutting down: calls end at their next step, and no callback runs any more.</summary>
     public bool IsClosing => closing;
@@ -83,6 +83,7 @@ public sealed class Door
     internal void Close(int milliseconds)
     {
         closing = true;
-        for (var end = Environment.TickCount64 + milliseconds; Volatile.Read(ref active) > 0 && Environment.TickCount64 < end;) Thread.Sleep(5);
+        var end = Environment.TickCount64 + milliseconds;
+        while (Volatile.Read(ref active) > 0 && Environment.TickCount64 < end) Thread.Sleep(5);
     }
 }

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Collections;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text.Json;
@@ -42,11 +41,7 @@ internal static class DoorMethods
     {
         using var lease = door.Lease.Acquire();
         using var scope = NewDisposeScope();
-        Tensor x = door.Tensors.Get(a), y = door.Tensors.Get(b);
-        long[] left = x.shape, right = y.shape;
-        InterpException.Require(left.Length == 2 && right.Length == 2 && left[1] == right[0] && x.dtype == y.dtype, "BAD_SHAPE",
-            $"A matrix product needs [n, k] and [k, m] of one type; got [{string.Join(", ", left)}] {x.dtype} and [{string.Join(", ", right)}] {y.dtype}.");
-        return Bytes(door.Tensors.Add(x.matmul(y)));
+        return Bytes(door.Tensors.Add(door.Tensors.Get(a).MatMul(door.Tensors.Get(b))));
     }
 
     /// <summary>
@@ -58,26 +53,21 @@ internal static class DoorMethods
         InterpException.Require(size is > 0 and <= 8192, "BAD_SIZE", $"The size must be 1 to 8192; got {size}.");
         var products = 0L;
         var clock = Stopwatch.StartNew();
-        IEnumerator Steps()
+        door.Lease.Run(() =>
         {
-            while (clock.ElapsedMilliseconds < milliseconds)
-            {
-                using (NewDisposeScope())
-                {
-                    var x = Ops.Full([size, size], 1, ScalarType.Float32);
-                    x.matmul(x);
-                }
-                products++;
-                yield return null;
-            }
-        }
-        door.Lease.Run(Steps());
+            using var scope = NewDisposeScope();
+            var x = Ops.Full([size, size], 1, ScalarType.Float32);
+            x.MatMul(x);
+            products++;
+            return clock.ElapsedMilliseconds < milliseconds;
+        });
         return [.. Bytes(products), .. BitConverter.GetBytes(2e-9 * products * size * size * size / clock.Elapsed.TotalSeconds)];
     }
 
     private static long Number(ReadOnlySpan<byte> request, int offset)
     {
-        InterpException.Require(request.Length >= offset + 8, "BAD_REQUEST", $"Expected an int64 at byte {offset}; the request has {request.Length} bytes.");
+        InterpException.Require(request.Length >= offset + 8, "BAD_REQUEST",
+            $"Expected an int64 at byte {offset}; the request has {request.Length} bytes.");
         return BinaryPrimitives.ReadInt64LittleEndian(request[offset..]);
     }
 

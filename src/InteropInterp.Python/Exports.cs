@@ -177,5 +177,7 @@ public static unsafe class Exports
         bytes.CopyTo(new Span<byte>(reply->Data, bytes.Length));
     }
 
-    private static string Text(byte* text) => text is null ? "" : Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(text));
+    private static string Text(byte* text) => text is null
+        ? ""
+        : Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(text));
 }

@@ -1,5 +1,3 @@
-using System.Collections;
-
 namespace InteropInterp.Native.Devices;
 
 /// <summary>
@@ -30,9 +28,10 @@ public sealed class DeviceWorker : IDisposable
         thread.Start();
     }
 
-    private sealed class Item(IEnumerator steps, CancellationToken cancellation)
+    private sealed class Item(Func<bool> step, Action? end, CancellationToken cancellation)
     {
-        public readonly IEnumerator Steps = steps;
+        public readonly Func<bool> Step = step;
+        public readonly Action? End = end;
         public readonly CancellationToken Cancellation = cancellation;
         public readonly TaskCompletionSource Done = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
@@ -47,16 +46,17 @@ public sealed class DeviceWorker : IDisposable
     }
 
     /// <summary>Queues work.</summary>
-    /// <param name="steps">
-    /// Each MoveNext is a step, run on this worker's thread under the lease: an iterator method that yields between steps. No
-    /// scope or mode stays open across a yield. Disposed on the worker's thread, however it ends.
+    /// <param name="step">
+    /// Does one step, and says whether there are more; on this worker's thread, under the lease. No scope or mode stays open
+    /// between two steps.
     /// </param>
+    /// <param name="end">Called once on the worker's thread, however it ends, begun or not: what the steps hold goes here.</param>
     /// <param name="cancellation">Looked at before each step.</param>
     /// <returns>Ends with the last step, or with what a step threw, or with CANCELLED; other items go on.</returns>
     /// <exception cref="InterpException">QUEUE_FULL; WORKER_STOPPED.</exception>
-    public Task Run(IEnumerator steps, CancellationToken cancellation = default)
+    public Task Run(Func<bool> step, Action? end = null, CancellationToken cancellation = default)
     {
-        var item = new Item(steps, cancellation);
+        var item = new Item(step, end, cancellation);
         lock (items)
         {
             if (stop.IsCancellationRequested)
@@ -71,15 +71,14 @@ public sealed class DeviceWorker : IDisposable
     }
 
     /// <summary>Queues work of one step that has a result.</summary>
-    public async Task<T> Run<T>(Func<T> step, CancellationToken cancellation = default)
+    public async Task<T> RunOnce<T>(Func<T> step, CancellationToken cancellation = default)
     {
         var result = default(T)!;
-        IEnumerator Once()
+        await Run(() =>
         {
             result = step();
-            yield break;
-        }
-        await Run(Once(), cancellation).ConfigureAwait(false);
+            return false;
+        }, null, cancellation).ConfigureAwait(false);
         return result;
     }
 
@@ -143,7 +142,7 @@ public sealed class DeviceWorker : IDisposable
         {
             Interrupts.Check();
             using (lease.Acquire())
-                if (item.Steps.MoveNext()) return true;
+                if (item.Step()) return true;
             End(item, null);
         }
         catch (OperationCanceledException)
@@ -161,7 +160,7 @@ public sealed class DeviceWorker : IDisposable
     {
         try
         {
-            (item.Steps as IDisposable)?.Dispose();
+            item.End?.Invoke();
         }
         catch (Exception e)
         {

@@ -64,7 +64,8 @@ public static unsafe class Dispatcher
     private static void Invoke(string name, string overload, ReadOnlySpan<Argument> arguments, ulong* stack)
     {
         if (arguments.Length > MaxArguments)
-            throw InterpException.Invalid("TOO_MANY_ARGUMENTS", $"{name} is called with {arguments.Length} arguments; at most {MaxArguments}.");
+            throw InterpException.Invalid("TOO_MANY_ARGUMENTS",
+                $"{name} is called with {arguments.Length} arguments; at most {MaxArguments}.");
         new Span<ulong>(stack, MaxArguments).Clear();
         for (var i = 0; i < arguments.Length; i++) stack[i] = Lower(arguments[i]);
         fixed (byte* n = Utf8(name), o = Utf8(overload))
@@ -85,7 +86,8 @@ public static unsafe class Dispatcher
             case Argument.Kind.TensorList:
                 IntPtr list;
                 NativeApi.Check(NativeApi.NewList((nuint)argument.Tensors!.Count, &list), "torch_new_list_reserve_size");
-                foreach (var tensor in argument.Tensors) NativeApi.Check(NativeApi.PushBack(list, NativeApi.Share(tensor)), "torch_list_push_back");
+                foreach (var tensor in argument.Tensors)
+                    NativeApi.Check(NativeApi.PushBack(list, NativeApi.Share(tensor)), "torch_list_push_back");
                 return (ulong)list;
             default: return 0;
         }

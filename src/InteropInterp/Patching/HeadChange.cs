@@ -1,6 +1,7 @@
 using InteropInterp.Hooks;
 using InteropInterp.Models;
 using InteropInterp.Models.Forward;
+using InteropInterp.Native.Operators;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Patching;
@@ -79,11 +80,11 @@ internal sealed class HeadChange(TransformerModel model, HookSite site, int laye
         if (cells[0].SourcePosition >= 0)
         {
             var sources = tensor(cells.Select(c => (long)c.SourcePosition).ToArray(), device: change.device).view(-1, 1, 1, 1, 1);
-            var chosen = Native.Operators.Ops.Range(keys, change.device).eq(sources);
+            var chosen = Ops.Range(keys, change.device).eq(sources);
             each = each * chosen.to(each.dtype);
         }
         var values = Heads(baseRun[HookSite.V, layer], [.. queryHeads.Select(h => h.Select(x => x / group).ToArray())], 0, (int)keys);
-        return each.matmul(values);
+        return each.MatMul(values);
     }
 
     private Tensor Rotated(int start, int count)

@@ -38,7 +38,7 @@ internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, I
         if (!flags.UseAttnResult) return nn.functional.linear(z.flatten(2), w.Output, w.OutputBias);
         // [batch, pos, head, d_head] · [head, d_head, d] -> [batch, pos, head, d], one product per head.
         var perHead = w.Output.view(config.ModelWidth, config.HeadCount, config.HeadWidth).permute(1, 2, 0);
-        var result = z.unsqueeze(-2).matmul(perHead).squeeze(-2);
+        var result = z.unsqueeze(-2).MatMul(perHead).squeeze(-2);
         result = hooks.At(HookSite.Result, layer, result);
         var sum = result.sum(2);
         return w.OutputBias is null ? sum : sum.Plus(w.OutputBias);
@@ -92,7 +92,7 @@ internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, I
                 matrices = matrices.repeat_interleave(input.size(2) / count, 0);
                 biases = biases?.repeat_interleave(input.size(2) / count, 0);
             }
-            var product = input.unsqueeze(-2).matmul(matrices).squeeze(-2);
+            var product = input.unsqueeze(-2).MatMul(matrices).squeeze(-2);
             return biases is null ? product : product.Plus(biases);
         }
     }
