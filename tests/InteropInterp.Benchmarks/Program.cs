@@ -1,0 +1,23 @@
+// Times the engine on the peers' jobs and writes the peers' JSON.
+// usage: InteropInterp.Benchmarks [--json FILE] [--only SUBSTRING] [--smollm2 FILE.gguf]
+
+using InteropInterp;
+using InteropInterp.Benchmarks;
+using InteropInterp.Native;
+
+string? Option(string name) => Array.IndexOf(args, name) is >= 0 and var at ? args[at + 1] : null;
+
+LibTorch.Load();
+var report = new Report("interopinterp", Option("--json"));
+report.Add("gemm", ("gflops", Gemm.Rate()));
+if (Option("--smollm2") is { } file)
+{
+    SmolLM2.Run(file, report);
+}
+else
+{
+    using var model = BenchmarkModel.Load();
+    new Jobs(model, report, Option("--only") ?? "").Run();
+}
+
+report.Add("gemm_end", ("gflops", Gemm.Rate()));
