@@ -31,6 +31,12 @@ internal static unsafe class NativeApi
     /// </summary>
     public static delegate* unmanaged<IntPtr*, DlPack.Managed*, ulong*, IntPtr*> FromDlPack { get; private set; }
 
+    /// <summary>
+    /// oneDNN's x W^T + b for float32 on the CPU, where this libtorch was built with it, or null: (x, W, b or null, activation,
+    /// its arguments, their number, its variant or null, where the result is put).
+    /// </summary>
+    public static delegate* unmanaged<IntPtr, IntPtr, IntPtr*, byte*, double**, long, byte**, IntPtr*, int> LinearPointwise { get; private set; }
+
     /// <param name="core">libtorch_cpu.</param>
     /// <exception cref="InterpException">LIBTORCH_SYMBOL_MISSING, LIBTORCH_VERSION_UNSUPPORTED; nothing is bound then.</exception>
     public static void Bind(IntPtr core)
@@ -60,6 +66,8 @@ internal static unsafe class NativeApi
             throw InterpException.Precondition("LIBTORCH_VERSION_UNSUPPORTED",
                 $"This libtorch says it is {abi >> 56}.{abi >> 48 & 0xff}; the engine runs on 2.10 to 2.12.");
         AbiVersion = abi;
+        NativeLibrary.TryGetExport(core, "aoti_torch_cpu__linear_pointwise", out var linearPointwise);
+        LinearPointwise = (delegate* unmanaged<IntPtr, IntPtr, IntPtr*, byte*, double**, long, byte**, IntPtr*, int>)linearPointwise;
         CallDispatcher = (delegate* unmanaged<byte*, byte*, ulong*, ulong, int>)callDispatcher;
         NewTensorHandle = (delegate* unmanaged<IntPtr, IntPtr*, int>)newTensorHandle;
         DataPointer = (delegate* unmanaged<IntPtr, void**, int>)dataPointer;

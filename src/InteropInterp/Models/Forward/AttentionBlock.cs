@@ -35,7 +35,7 @@ internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, I
 
     private Tensor Output(Tensor z, AttentionWeights w, int layer)
     {
-        if (!flags.UseAttnResult) return nn.functional.linear(z.flatten(2), w.Output, w.OutputBias);
+        if (!flags.UseAttnResult) return Linear.Apply(z.flatten(2), w.Output, w.OutputBias);
         // [batch, pos, head, d_head] · [head, d_head, d] -> [batch, pos, head, d], one product per head.
         var perHead = w.Output.view(config.ModelWidth, config.HeadCount, config.HeadWidth).permute(1, 2, 0);
         var result = z.unsqueeze(-2).MatMul(perHead).squeeze(-2);
@@ -51,13 +51,13 @@ internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, I
         int h = config.HeadCount, k = config.KeyHeads, width = config.HeadWidth;
         if (positions is null)
         {
-            var fused = Heads(nn.functional.linear(input, w.Qkv, w.QkvBias), h + 2 * k);
+            var fused = Heads(Linear.Apply(input, w.Qkv, w.QkvBias), h + 2 * k);
             return (fused.narrow(2, 0, h), fused.narrow(2, h, k), fused.narrow(2, h + k, k));
         }
         // Shortformer: values do not see positions.
         var split = (long)(h + k) * width;
-        var qk = Heads(nn.functional.linear(input.Plus(positions), w.Qkv.narrow(0, 0, split), w.QkvBias?.narrow(0, 0, split)), h + k);
-        var v = nn.functional.linear(input, w.Qkv.narrow(0, split, (long)k * width), w.QkvBias?.narrow(0, split, (long)k * width));
+        var qk = Heads(Linear.Apply(input.Plus(positions), w.Qkv.narrow(0, 0, split), w.QkvBias?.narrow(0, 0, split)), h + k);
+        var v = Linear.Apply(input, w.Qkv.narrow(0, split, (long)k * width), w.QkvBias?.narrow(0, split, (long)k * width));
         return (qk.narrow(2, 0, h), qk.narrow(2, h, k), Heads(v, k));
     }
 

@@ -94,7 +94,7 @@ internal sealed class ForwardPass(TransformerModel model, ModelFlags flags, IAct
             ? model.Norm.Apply(residual, weights.FinalNorm, hooks, HookSite.LnFinalScale, HookSite.LnFinalNormalized, -1)
             : residual;
         normalized = hooks.At(HookSite.UnembedIn, -1, normalized);
-        var logits = hooks.At(HookSite.UnembedOut, -1, nn.functional.linear(normalized, weights.Unembed, weights.UnembedBias));
+        var logits = hooks.At(HookSite.UnembedOut, -1, Linear.Apply(normalized, weights.Unembed, weights.UnembedBias));
         return config.LogitsSoftCap > 0 ? SoftCap(logits, config.LogitsSoftCap) : logits;
     }
 

@@ -16,12 +16,12 @@ internal sealed class MlpBlock(TransformerModel model, IActivationHooks hooks)
         var input = hooks.At(HookSite.MlpIn, layer, residual, isShared: true);
         if (model.Config.HasNorm) input = model.Norm.Apply(input, block.Ln2, hooks, HookSite.Ln2Scale, HookSite.Ln2Normalized, layer);
         var hidden = model.Config.GatedMlp ? Gated(input, w, layer) : Plain(input, w, layer);
-        return nn.functional.linear(hooks.At(HookSite.MlpPost, layer, hidden), w.Out, w.OutBias);
+        return Linear.Apply(hooks.At(HookSite.MlpPost, layer, hidden), w.Out, w.OutBias);
     }
 
     private Tensor Plain(Tensor input, MlpWeights w, int layer)
     {
-        var pre = hooks.At(HookSite.MlpPre, layer, nn.functional.linear(input, w.In, w.InBias));
+        var pre = hooks.At(HookSite.MlpPre, layer, Linear.Apply(input, w.In, w.InBias));
         var activated = model.Activation!(pre);
         if (!model.Config.ActivationHasNorm) return activated;
         activated = hooks.At(HookSite.MlpMid, layer, activated);
@@ -32,7 +32,7 @@ internal sealed class MlpBlock(TransformerModel model, IActivationHooks hooks)
     private Tensor Gated(Tensor input, MlpWeights w, int layer)
     {
         var width = model.Config.MlpWidth!.Value;
-        var both = nn.functional.linear(input, w.In, w.InBias);
+        var both = Linear.Apply(input, w.In, w.InBias);
         var gate = hooks.At(HookSite.MlpPre, layer, both.narrow(-1, 0, width));
         var linear = hooks.At(HookSite.MlpPreLinear, layer, both.narrow(-1, width, width));
         var product = model.Activation!(gate) * linear;
