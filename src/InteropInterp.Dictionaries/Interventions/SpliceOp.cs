@@ -58,12 +58,13 @@ public sealed record SpliceOp(SparseDictionary Dictionary) : DictionaryOp(Dictio
         if (features.Count == 0) return x.clone();
         var codes = Dictionary.Encode(x, features);
         var edited = codes;
-        foreach (var edit in Edits) edited = edit.Apply(edited, Columns([.. edit.Features.Select(f => features.IndexOf(f))]));
+        var columns = features.Select((feature, column) => (feature, column)).ToDictionary(x => x.feature, x => x.column);
+        foreach (var edit in Edits) edited = edit.Apply(edited, Columns(edit.Features.Select(f => columns[f])));
         return x.Plus(Like(x, Dictionary.Difference(x, edited - codes, features)));
     }
 
     // A dictionary may compute in another type than the model.
     private static Tensor Like(Tensor x, Tensor result) => result.to(x.dtype, x.device);
 
-    private Tensor Columns(IReadOnlyList<int> features) => tensor(features.Select(f => (long)f).ToArray(), device: Dictionary.Device);
+    private Tensor Columns(IEnumerable<int> columns) => tensor(columns.Select(c => (long)c).ToArray(), device: Dictionary.Device);
 }

@@ -1,3 +1,4 @@
+using InteropInterp.Dictionaries.Architectures;
 using InteropInterp.Dictionaries.Formats;
 using InteropInterp.Dictionaries.Interventions;
 using InteropInterp.Dictionaries.Tests.Support;
@@ -119,6 +120,34 @@ public class SaeLensGoldenTests
         fixture.Near("scaled_by_hand.recon", dictionary.Reconstruct(x));
         fixture.Near("scale_folded.b_dec", dictionary.Weights.DecoderBias);
         fixture.Near("scale_folded.b_enc", dictionary.Weights.EncoderBias);
+    }
+
+    [Theory]
+    [InlineData("saelens_standard")]
+    [InlineData("saelens_standard_no_bdec")]
+    [InlineData("saelens_topk_rescaled")]
+    [InlineData("saelens_jumprelu")]
+    [InlineData("saelens_batchtopk_as_jumprelu/checkpoint")]
+    public void A_folded_activation_scale_reconstructs_what_scaled_activations_do(string name)
+    {
+        using var dictionary = Fixture.InFloat64(name);
+        using var folded = dictionary.FoldActivationScale(0.37);
+        using var scope = NewDisposeScope();
+        using var generator = new Generator(6);
+        using var factor = 0.37.ToScalar();
+        var x = randn([40, 32], ScalarType.Float64, generator: generator);
+        Assert.InRange(Golden.Distance(folded.Reconstruct(x), dictionary.Reconstruct(x.mul(factor)).div(factor)), 0, 1e-12);
+    }
+
+    [Fact]
+    public void A_threshold_in_decoder_norm_units_shrinks_with_the_norms_when_a_scale_is_folded()
+    {
+        using var fixture = new Fixture("saelens_batchtopk_as_jumprelu");
+        using var dictionary = DictionaryLoader.Load(Path.Combine(fixture.Folder, "checkpoint"));
+        using var folded = dictionary.FoldActivationScale(0.37);
+        using var scope = NewDisposeScope();
+        var golden = fixture.Golden["scale_folded.topk_threshold"].item<double>();
+        Assert.Equal(golden, Assert.IsType<BatchTopK>(folded.Architecture).Threshold, 1e-12);
     }
 
     [Theory]
