@@ -13,18 +13,11 @@ internal sealed class LibraryCache(string root, string? lastResort = null)
 {
     private const int EditVersion = 4;
 
-    /// <summary>
-    /// $INTEROPINTERP_CACHE alone where it is set; else $XDG_CACHE_HOME/interopinterp or ~/.cache/interopinterp, and a folder of
-    /// this user's under the temporary folder where that cannot be written.
-    /// </summary>
+    /// <summary>In the places of <see cref="UserCache"/>.</summary>
     public static LibraryCache Default()
     {
-        var named = Environment.GetEnvironmentVariable("INTEROPINTERP_CACHE");
-        if (!string.IsNullOrEmpty(named)) return new LibraryCache(named);
-        var home = Environment.GetEnvironmentVariable("XDG_CACHE_HOME");
-        if (!Path.IsPathRooted(home)) home = Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
-        var temporary = Path.Combine(Path.GetTempPath(), $"interopinterp-{PrivateFolder.User}");
-        return Path.IsPathRooted(home) ? new LibraryCache(Path.Combine(home, "interopinterp"), temporary) : new LibraryCache(temporary);
+        var (root, lastResort) = UserCache.Places();
+        return new LibraryCache(root, lastResort);
     }
 
     /// <summary>

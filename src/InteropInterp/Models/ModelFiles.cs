@@ -9,18 +9,20 @@ public sealed record ModelFiles(ModelLayout Layout, string ConfigPath, string We
     public string Folder => Path.GetDirectoryName(Path.GetFullPath(WeightsPath))!;
 
     /// <summary>
-    /// Finds the files of a folder, of a file, or of a hub name in the local Hugging Face cache (nothing is downloaded).
+    /// Finds the files of a folder, of a file, or of a hub name in the local Hugging Face cache (nothing is downloaded). The name
+    /// of a model that comes with the engine is that model; a folder called so is "./NAME".
     /// </summary>
     /// <exception cref="InterpException">MODEL_NOT_FOUND says where it looked; MODEL_AMBIGUOUS names the candidates.</exception>
     public static ModelFiles Find(string name)
     {
         if (string.IsNullOrWhiteSpace(name)) throw InterpException.Invalid("MODEL_NOT_FOUND", "The name of a model is empty.");
+        if (EmbeddedModels.Find(name) is { } embedded) return InFolder(embedded);
         if (Directory.Exists(name)) return InFolder(name);
         if (File.Exists(name)) return OfFile(name);
         if (HuggingFaceCache.Find(name) is { } snapshot) return InFolder(snapshot);
         throw new InterpException(ErrorCode.NotFound, "MODEL_NOT_FOUND",
             $"There is no file or folder '{name}', and no such model in the local Hugging Face cache ({string.Join(", ", HuggingFaceCache.Roots())}). Nothing is downloaded.",
-            NearestNames.Find(name, HuggingFaceCache.Names().Concat(Neighbours(name))));
+            NearestNames.Find(name, EmbeddedModels.Names.Concat(HuggingFaceCache.Names()).Concat(Neighbours(name))));
     }
 
     private static ModelFiles InFolder(string folder)
