@@ -22,7 +22,7 @@ public sealed record AttentionPatterns(string Title, IReadOnlyList<string> Token
         var count = Tokens.Count;
         html.Append($"<div class=\"interp-patterns\" role=\"group\" aria-label=\"{Escape(Title)}\"><p class=\"interp-caption\">{Escape(Title)}</p><p class=\"interp-tokens\">");
         foreach (var token in Tokens) html.Append($"<span>{Escape(VisibleText.Of(token))}</span>");
-        html.Append("</p><p class=\"interp-reading\" aria-live=\"polite\">Rows are queries, columns are keys. Point at a pattern to read it.</p><div class=\"interp-grid\">");
+        html.Append("</p><p class=\"interp-reading\" aria-live=\"polite\">Rows are queries, columns are keys. Point at a pattern, or step through it with the arrow keys, to read it.</p><div class=\"interp-grid\">");
         foreach (var pattern in Patterns)
         {
             if (pattern.Values.Count != count * count)
@@ -31,7 +31,7 @@ public sealed record AttentionPatterns(string Title, IReadOnlyList<string> Token
             for (var i = 0; i < pixels.Length; i++) pixels[i] = Quantise(pattern.Values[i]);
             var image = Convert.ToBase64String(IndexedPng.Encode(pixels, count, count));
             html.Append($"<figure class=\"interp-pattern\"><figcaption>{Escape(pattern.Label)}</figcaption>");
-            html.Append($"<img width=\"{Side}\" height=\"{Side}\" alt=\"Attention pattern of head {Escape(pattern.Label)}\" src=\"data:image/png;base64,{image}\"></figure>");
+            html.Append($"<img tabindex=\"0\" width=\"{Side}\" height=\"{Side}\" alt=\"Attention pattern of head {Escape(pattern.Label)}\" src=\"data:image/png;base64,{image}\"></figure>");
         }
         html.Append("</div></div>\n");
     }

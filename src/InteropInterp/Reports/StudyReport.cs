@@ -42,12 +42,14 @@ public static class StudyReport
     private static ReportSection Patterns(ModelStudyResult study)
     {
         var scores = study.Induction.Scores;
+        // What a head does most.
         string Label(HeadPattern p)
         {
             var i = p.Layer * scores.Heads + p.Head;
-            return $"{p.Layer}.{p.Head}: previous {Text(scores.PreviousToken[i])}, duplicate {Text(scores.DuplicateToken[i])}, induction {Text(scores.Induction[i])}";
+            var (kind, score) = new[] { ("previous", scores.PreviousToken[i]), ("duplicate", scores.DuplicateToken[i]), ("induction", scores.Induction[i]) }.MaxBy(k => k.Item2);
+            return $"{p.Layer}.{p.Head}: {kind} {Text(score)}";
         }
-        return new ReportSection("Attention patterns", "Each head by layer.head, on one of the rows.",
+        return new ReportSection("Attention patterns", "Heads by layer.head on one of the rows, each with its highest score.",
             new AttentionPatterns("The row's tokens", study.ExampleTokens, [.. study.Patterns.Select(p => new AttentionPattern(Label(p), p.Values))]));
     }
 
@@ -93,8 +95,5 @@ public static class StudyReport
         Scale = scale, Texts = layers * heads <= 32 ? [.. values.Select(Text)] : null,
     };
 
-    // Three digits behind the point, or as many as a value below that needs.
-    private static string Text(double value) => double.IsFinite(value)
-        ? value.ToString(Math.Abs(value) is < 0.001 and > 0 ? "0.0e0" : "0.000", CultureInfo.InvariantCulture)
-        : "nan";
+    private static string Text(double value) => double.IsFinite(value) ? value.ToString("0.000", CultureInfo.InvariantCulture) : "nan";
 }

@@ -1,0 +1,40 @@
+using InteropInterp.Studies;
+
+namespace InteropInterp.Cli.Output;
+
+/// <summary>A model study for programs: every number of the page but the patterns.</summary>
+internal static class DemoJson
+{
+    public static object Of(ModelStudyResult study, string report)
+    {
+        var (r, p) = (study.Induction, study.Induction.Patching);
+        return new
+        {
+            study.Model,
+            report,
+            loss = new { r.Rows, r.Period, first = r.FirstLoss, second = r.RepeatLoss, not_repeated = r.RandomLoss, guessing = r.UniformLoss, by_token = new { repeated = r.RepeatedLossByToken, not_repeated = r.RandomLossByToken } },
+            scores = new { r.Scores.Layers, r.Scores.Heads, r.Scores.PreviousToken, r.Scores.DuplicateToken, r.Scores.Induction },
+            patching = new
+            {
+                p.Layer,
+                p.Heads,
+                p.Clean,
+                corruptions = p.Corruptions.ToDictionary(c => c.Name, c => new
+                {
+                    c.Baseline,
+                    together = InductionPatching.Parts.Zip(c.AllHeads).ToDictionary(x => x.First, x => x.Second),
+                    alone = InductionPatching.Parts.Zip(c.SingleHeads).ToDictionary(x => x.First, x => x.Second),
+                }),
+            },
+            indirect_object = study.IndirectObject is not { } o ? null : new
+            {
+                o.Accuracy,
+                clean = o.CleanByPrompt,
+                corrupt = o.CorruptByPrompt,
+                restored = o.Restored,
+                top = o.Ranked().Take(10).Select(h => new { head = $"{h.Layer}.{h.Head}", h.Restored }),
+            },
+            study.WhyNoIndirectObject,
+        };
+    }
+}
