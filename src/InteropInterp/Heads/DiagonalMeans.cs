@@ -8,8 +8,8 @@ namespace InteropInterp.Heads;
 /// Of each head, the mean attention along diagonals of its pattern: from every position to the one a fixed distance before it.
 /// Taken where the pattern is computed, so that no pattern is kept.
 /// </summary>
-/// <param name="Distances">How far back, each 0 or more and less than the row is long.</param>
-internal sealed record DiagonalMeans(IReadOnlyList<int> Distances) : ICaptureTransform
+/// <param name="Diagonals">How far back each looks, and from which position on.</param>
+internal sealed record DiagonalMeans(params IReadOnlyList<(int Distance, int From)> Diagonals) : ICaptureTransform
 {
     public string Suffix => "diagonals";
 
@@ -17,7 +17,13 @@ internal sealed record DiagonalMeans(IReadOnlyList<int> Distances) : ICaptureTra
         "NOT_A_PATTERN", $"Means over diagonals are of attention patterns; '{point.Name}' is none.");
 
     /// <param name="activation">[rows, heads, query, key].</param>
-    /// <returns>[rows, heads, distances].</returns>
-    public Tensor Apply(Tensor activation) =>
-        stack([.. Distances.Select(distance => activation.diagonal(-distance, -2, -1).mean([-1]))], -1);
+    /// <returns>[rows, heads, diagonals].</returns>
+    public Tensor Apply(Tensor activation) => stack([.. Diagonals.Select(d => Mean(activation, d.Distance, d.From))], -1);
+
+    // The diagonal's first entry is that of the position that is just the distance away from the row's first.
+    private static Tensor Mean(Tensor pattern, int distance, int from)
+    {
+        var diagonal = pattern.diagonal(-distance, -2, -1);
+        return diagonal.narrow(-1, from - distance, diagonal.size(-1) - (from - distance)).mean([-1]);
+    }
 }

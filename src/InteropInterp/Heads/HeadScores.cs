@@ -6,10 +6,13 @@ using static TorchSharp.torch;
 namespace InteropInterp.Heads;
 
 /// <summary>
-/// What heads do on repeated random tokens, each as the mean attention along one diagonal of the pattern, over all rows and all
-/// positions the diagonal has (Elhage et al. 2021; Olsson et al. 2022; the scores of TransformerLens's demos). All are between
-/// 0 and 1.
+/// What heads do on repeated random tokens, each as the mean attention along one diagonal of the pattern, over all rows (Elhage
+/// et al. 2021; Olsson et al. 2022). All are between 0 and 1.
 /// </summary>
+/// <remarks>
+/// Duplicate and induction scores are over the tokens of the second occurrence. TransformerLens's demos average the whole
+/// diagonal, with the one or two entries above it that mean nothing of the kind: a few hundredths lower.
+/// </remarks>
 /// <param name="Layers">How many there are.</param>
 /// <param name="Heads">Per layer.</param>
 /// <param name="PreviousToken">[layer · Heads + head]: attention to the position before.</param>
@@ -26,7 +29,8 @@ public sealed record HeadScores(
     public static HeadScores Measure(
         TransformerModel model, RepeatedTokens repeated, ExecutionOptions? options = null, CancellationToken cancellation = default)
     {
-        var means = new DiagonalMeans([1, repeated.Period, repeated.Period - 1]);
+        var second = repeated.Start + repeated.Period;
+        var means = new DiagonalMeans((1, 1), (repeated.Period, second), (repeated.Period - 1, second));
         using var run = PlanRunner.Run(model, new Plan
         {
             Rows = repeated.Rows,

@@ -35,9 +35,9 @@ public static class StudyReport
         "What its heads attend to",
         "The mean attention on those rows: from each token to the one before (previous token), to the same token one period earlier " +
         "(duplicate token), and to what followed the same token then (induction).",
-        Map("Previous token", scores.PreviousToken, scores.Layers, scores.Heads, ColorScale.Unit),
-        Map("Duplicate token", scores.DuplicateToken, scores.Layers, scores.Heads, ColorScale.Unit),
-        Map("Induction", scores.Induction, scores.Layers, scores.Heads, ColorScale.Unit));
+        Map("Previous token", scores.PreviousToken, Layers(scores), scores.Heads, ColorScale.Unit),
+        Map("Duplicate token", scores.DuplicateToken, Layers(scores), scores.Heads, ColorScale.Unit),
+        Map("Induction", scores.Induction, Layers(scores), scores.Heads, ColorScale.Unit));
 
     private static ReportSection Patterns(ModelStudyResult study)
     {
@@ -71,7 +71,8 @@ public static class StudyReport
             $"Rows of two segments: AA is clean, with a mean log-probability of A's tokens in second place of {Text(r.Clean)}. In a corrupted row " +
             "(its value in brackets) one part of the layer's attention is taken from the clean run; a cell is the value then, and its colour the " +
             "share restored. q or the pattern can restore AB: keys and values are right there, the query decides. v can restore BB, where only " +
-            "what is copied is wrong. The output z can restore all. Single heads share the work, so each alone restores a part.",
+            "what is copied is wrong. Elsewhere only the output z can. Heads share the work, and so do layers in a deep model: each alone restores " +
+            "a part.",
             [Table("All heads of the layer together", (c, part) => c.AllHeads[part]),
              .. r.Heads.Select((head, i) => Table($"Head {r.Layer}.{head} alone", (c, part) => c.SingleHeads[part][i]))]);
     }
@@ -89,10 +90,12 @@ public static class StudyReport
                 [.. prompts.Select((prompt, i) => (IReadOnlyList<string>)[prompt, Text(r.CleanByPrompt[i]), Text(r.CorruptByPrompt[i])])]));
     }
 
-    private static Heatmap Map(string title, IReadOnlyList<double> values, int layers, int heads, ColorScale scale) => new(
-        title, values, [.. Enumerable.Range(0, layers).Select(l => $"L{l}")], [.. Enumerable.Range(0, heads).Select(h => $"H{h}")])
+    private static IReadOnlyList<int> Layers(HeadScores scores) => [.. Enumerable.Range(0, scores.Layers)];
+
+    private static Heatmap Map(string title, IReadOnlyList<double> values, IReadOnlyList<int> layers, int heads, ColorScale scale) => new(
+        title, values, [.. layers.Select(l => $"L{l}")], [.. Enumerable.Range(0, heads).Select(h => $"H{h}")])
     {
-        Scale = scale, Texts = layers * heads <= 32 ? [.. values.Select(Text)] : null,
+        Scale = scale, Texts = values.Count <= 32 ? [.. values.Select(Text)] : null,
     };
 
     private static string Text(double value) => double.IsFinite(value) ? value.ToString("0.000", CultureInfo.InvariantCulture) : "nan";

@@ -3,7 +3,8 @@ namespace InteropInterp.Studies;
 /// <summary>What each head's output restores of an indirect-object task.</summary>
 public sealed record IndirectObjectResult
 {
-    public required int Layers { get; init; }
+    /// <summary>The layers whose heads were patched.</summary>
+    public required IReadOnlyList<int> Layers { get; init; }
 
     /// <summary>Per layer.</summary>
     public required int Heads { get; init; }
@@ -13,7 +14,7 @@ public sealed record IndirectObjectResult
 
     public required IReadOnlyList<double> CorruptByPrompt { get; init; }
 
-    /// <summary>[layer · Heads + head]: 0 as corrupted, 1 as clean; below 0 where the head works against the answer.</summary>
+    /// <summary>[index of the layer · Heads + head]: 0 as corrupted, 1 as clean; below 0 where the head works against the answer.</summary>
     public required IReadOnlyList<double> Restored { get; init; }
 
     /// <summary>The share of clean prompts that the model solves.</summary>
@@ -21,5 +22,5 @@ public sealed record IndirectObjectResult
 
     /// <summary>Heads by what they restore, most first.</summary>
     public IEnumerable<(int Layer, int Head, double Restored)> Ranked() =>
-        Restored.Select((value, i) => (i / Heads, i % Heads, value)).OrderByDescending(x => x.value);
+        Restored.Select((value, i) => (Layers[i / Heads], i % Heads, value)).OrderByDescending(x => x.value);
 }

@@ -11,10 +11,11 @@ namespace InteropInterp.Studies;
 /// </summary>
 public static class IndirectObjectStudy
 {
+    /// <param name="layers">Whose heads; null: all layers'.</param>
     /// <exception cref="InterpException">TASK_NOT_SOLVED where the clean prompts give no larger logit difference than the corrupted
     /// ones, so that there is nothing to restore; CANCELLED between two passes.</exception>
     public static IndirectObjectResult Run(
-        HookedTransformer model, IndirectObjectTask task, Action<StudyProgress>? progress = null, CancellationToken cancellation = default)
+        HookedTransformer model, IndirectObjectTask task, Positions? layers = null, Action<StudyProgress>? progress = null, CancellationToken cancellation = default)
     {
         var clean = PerRow(model, task.Clean, task, cancellation);
         var corrupt = PerRow(model, task.Corrupt, task, cancellation);
@@ -27,12 +28,13 @@ public static class IndirectObjectStudy
             Base = new Plan { Rows = task.Corrupt },
             Source = new SweepFromRun(new Plan { Rows = task.Clean }),
             Grid = SweepGrid.Of("attn_head_out_all_pos"),
+            Layers = layers ?? Positions.All,
             Metric = task.Metric,
             Progress = (done, total) => progress?.Invoke(new StudyProgress("patching each head", done, total)),
         }, cancellation);
         return new IndirectObjectResult
         {
-            Layers = model.Config.LayerCount,
+            Layers = sweep.Indices[0],
             Heads = model.Config.HeadCount,
             CleanByPrompt = clean,
             CorruptByPrompt = corrupt,

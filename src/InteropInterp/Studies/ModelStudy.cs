@@ -35,7 +35,7 @@ public static class ModelStudy
         if (task.Clean[0].Length > model.Config.ContextLength) return (null, null, "Its context is shorter than the sentences.");
         try
         {
-            return (task, IndirectObjectStudy.Run(model, task, progress, cancellation), null);
+            return (task, IndirectObjectStudy.Run(model, task, progress: progress, cancellation: cancellation), null);
         }
         catch (InterpException e) when (e.Reason == "TASK_NOT_SOLVED")
         {

@@ -14,8 +14,8 @@ public sealed record WeightHealth(string Name, long Count, long NotANumber, long
 {
     public bool IsBroken => NotANumber + Infinite > 0;
 
-    /// <summary>A matrix of zeros: biases may well be.</summary>
-    public bool IsDead => Largest == 0 && !IsBroken && !WeightNames.IsBias(Name);
+    /// <summary>Nothing but zeros, where that is no bias: those may well be.</summary>
+    public bool IsDead => Largest == 0 && !IsBroken && !WeightNames.IsBias(Name) && !Name.EndsWith(".b", StringComparison.Ordinal);
 
     /// <summary>Looks through all weights of a model.</summary>
     public static IReadOnlyList<WeightHealth> Of(TransformerModel model) => [.. model.StateDict.Names.Select(name => Of(name, model.StateDict))];
