@@ -2,9 +2,9 @@ using System.CommandLine;
 using System.Diagnostics;
 using InteropInterp.Cli.Output;
 using InteropInterp.Models;
+using InteropInterp.Native.Interop;
 using InteropInterp.Reports;
 using InteropInterp.Studies;
-using InteropInterp.Training;
 using Spectre.Console;
 
 namespace InteropInterp.Cli.Commands;
@@ -32,7 +32,7 @@ internal static class DemoCommand
         var study = ProgressBar.Run(bar => ModelStudy.Run(
             model, new InductionStudyOptions { Seed = parsed.GetValue(Seed) }, p => bar.Report(p.What, p.Done, p.Total), session.Cancellation));
         IReadOnlyList<string> prompts = study.Task is { } task ? [.. task.Clean.Select(r => model.Tokenizer.ToText([.. r.Tokens]))] : [];
-        InductionModel.Write(path, StudyReport.Page(study, model.Config, prompts).ToHtml());
+        AtomicFile.WriteAll(path, StudyReport.Page(study, model.Config, prompts).ToHtml());
         if (parsed.GetValue(Json)) JsonOutput.Print(DemoJson.Of(study, path));
         else
         {

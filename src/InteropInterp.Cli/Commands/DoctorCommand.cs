@@ -84,7 +84,7 @@ internal static class DoctorCommand
         console.Line(h.Broken.Count == 0 ? "weights: all are finite numbers" : $"weights: {h.NotANumber:N0} NaN and {h.Infinite:N0} infinite in {h.Broken.Count} tensors; what is computed with them is no number");
         if (h.Broken.Count > 0)
         {
-            var table = Tables.Of(null, "weight", "numbers", "NaN", "infinite");
+            var table = Tables.Of("weight", "numbers", "NaN", "infinite");
             foreach (var w in h.Broken.Take(Named)) table.Add(w.Name, $"{w.Count:N0}", $"{w.NotANumber:N0}", $"{w.Infinite:N0}");
             console.Write(table);
             if (h.Broken.Count > Named) console.Line($"... and {h.Broken.Count - Named} more");

@@ -67,9 +67,9 @@ internal static class GoldenTable
 
     public static void Print(IAnsiConsole console, IReadOnlyList<Entry> entries)
     {
-        var table = Tables.Of("Largest difference of a logit from Hugging Face's", "family", "error", "");
+        var table = Tables.Of("family", "error", "");
         foreach (var e in entries) table.Add(e.Family, e.Error is { } error ? error.ToString("0.0e+00", System.Globalization.CultureInfo.InvariantCulture) : "", e.Status);
-        console.Write(table);
+        console.Titled("Largest difference of a logit from Hugging Face's", table);
         console.Line($"{entries.Count(e => e.Status == "ok")} of {entries.Count} within {Tolerance:0.0e+0}, {entries.Count(e => e.Status == "off")} off, {entries.Count(e => e.Error is null)} not run.");
     }
 }

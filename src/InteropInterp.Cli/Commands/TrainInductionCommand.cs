@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using InteropInterp.Cli.Output;
 using InteropInterp.Native;
+using InteropInterp.Native.Interop;
 using InteropInterp.Studies;
 using InteropInterp.Training;
 using Spectre.Console;
@@ -47,7 +48,7 @@ internal static class TrainInductionCommand
         using var model = HookedTransformer.FromPretrained(Path.GetFullPath(folder));
         var study = InductionStudy.Run(model, new InductionStudyOptions { Rows = 64 }, cancellation: session.Cancellation);
         var card = InductionCard.Of(trainer, study, Reproduce(trainer.Options, threads));
-        InductionModel.Write(Path.Combine(folder, "card.json"), JsonOutput.Text(card) + "\n");
+        AtomicFile.WriteAll(Path.Combine(folder, "card.json"), JsonOutput.Text(card) + "\n");
         if (parsed.GetValue(Json)) JsonOutput.Print(new { folder, seconds = Math.Round(clock.Elapsed.TotalSeconds, 1), card });
         else Print(session.Out, card, folder, clock.Elapsed);
         return ExitCodes.Done;
@@ -110,8 +111,8 @@ internal static class TrainInductionCommand
 
     private static void Print(IAnsiConsole console, InductionCard card, string folder, TimeSpan time)
     {
-        var table = Tables.Of(null, "after training", "value", "bound", "met");
-        foreach (var c in card.Acceptance) table.Add(c.What, c.Value is { } v ? Tables.Number(v) : "never", c.Bound, c.IsMet ? "yes" : "no");
+        var table = Tables.Of("after training", "value", "bound", "met");
+        foreach (var c in card.Acceptance) table.Add(c.What, c.Value is { } v ? Tables.Number(v) : "-", c.Bound, c.IsMet ? "yes" : "no");
         console.Write(table);
         console.Line($"Trained {card.Steps} steps in {time.TotalSeconds:F0} s. The model is in '{folder}'; look at it with 'interp demo --model {Path.Combine(".", folder)}'.");
     }

@@ -15,22 +15,24 @@ internal static class DemoTables
     {
         var r = study.Induction;
         console.Line($"{study.Model}: {r.Rows} rows of {r.Period} random tokens that come twice.");
-        var losses = Of("Loss, nats per token", "where", "loss");
+        var losses = Of("where", "loss");
         losses.Add("first occurrence", Number(r.FirstLoss));
         losses.Add("second occurrence", Number(r.RepeatLoss));
         losses.Add("not repeated", Number(r.RandomLoss));
         losses.Add("guessing", Number(r.UniformLoss));
-        console.Write(losses);
-        console.Write(Scores(r.Scores));
-        console.Write(Patching(r.Patching));
-        console.Write(SingleHeads(r.Patching));
-        if (study.IndirectObject is { } indirect) console.Write(IndirectObject(indirect));
+        console.Titled("Loss, nats per token", losses);
+        console.Titled("Mean attention of the best heads", Scores(r.Scores));
+        console.Titled(
+            $"Mean log-probability of A in second place with all heads of layer {r.Patching.Layer} patched (clean AA {Number(r.Patching.Clean)})", Patching(r.Patching));
+        console.Titled("Share of it that one head alone restores", SingleHeads(r.Patching));
+        if (study.IndirectObject is { } indirect)
+            console.Titled($"Indirect objects ({indirect.Accuracy:P0} solved): share of the answer that a head's output moves", IndirectObject(indirect));
         else console.Line($"Indirect objects: {study.WhyNoIndirectObject}");
     }
 
     private static Table Scores(HeadScores scores)
     {
-        var table = Of("Mean attention of the best heads", "", "1st", "2nd", "3rd", "4th");
+        var table = Of("", "1st", "2nd", "3rd", "4th");
         void Row(string name, IReadOnlyList<double> kind)
         {
             var best = scores.Ranked(kind).Take(4).Select(h => $"{h.Layer}.{h.Head} {Number(h.Score)}").ToList();
@@ -44,14 +46,14 @@ internal static class DemoTables
 
     private static Table Patching(InductionPatchingResult r)
     {
-        var table = Of($"Mean log-probability of A in second place, heads of layer {r.Layer} patched together (clean AA {Number(r.Clean)})", ["corrupt", "nothing", .. InductionPatching.Parts]);
+        var table = Of(["corrupt", "nothing", .. InductionPatching.Parts]);
         foreach (var c in r.Corruptions) table.Add([c.Name, Number(c.Baseline), .. c.AllHeads.Select(Number)]);
         return table;
     }
 
     private static Table SingleHeads(InductionPatchingResult r)
     {
-        var table = Of("Share restored by one head alone", ["corrupt, head", .. InductionPatching.Parts]);
+        var table = Of(["corrupt, head", .. InductionPatching.Parts]);
         foreach (var c in r.Corruptions)
             for (var i = 0; i < r.Heads.Count; i++) table.Add([$"{c.Name} {r.Layer}.{r.Heads[i]}", .. c.SingleHeads.Select(part => Number(r.Restored(c, part[i])))]);
         return table;
@@ -59,7 +61,7 @@ internal static class DemoTables
 
     private static Table IndirectObject(IndirectObjectResult r)
     {
-        var table = Of($"Indirect objects ({r.Accuracy:P0} solved): share of the answer that a head's output moves", "head", "share");
+        var table = Of("head", "share");
         foreach (var head in r.Ranked().Take(TopHeads)) table.Add($"{head.Layer}.{head.Head}", Number(head.Restored));
         return table;
     }

@@ -8,9 +8,9 @@ namespace InteropInterp.Cli.Output;
 internal static class Tables
 {
     /// <param name="columns">Headings; all but the first are set to the right.</param>
-    public static Table Of(string? title, params string[] columns)
+    public static Table Of(params string[] columns)
     {
-        var table = new Table { Border = TableBorder.Simple, Title = title is null ? null : new TableTitle(Markup.Escape(title)) };
+        var table = new Table { Border = TableBorder.Simple };
         for (var i = 0; i < columns.Length; i++)
         {
             var column = new TableColumn(Markup.Escape(columns[i]));
@@ -25,4 +25,12 @@ internal static class Tables
 
     /// <summary>A line of its own, as it stands.</summary>
     public static void Line(this IAnsiConsole console, string text) => console.WriteLine(text);
+
+    /// <summary>A table under its title.</summary>
+    public static void Titled(this IAnsiConsole console, string title, Table table)
+    {
+        console.WriteLine();
+        console.WriteLine(title);
+        console.Write(table);
+    }
 }

@@ -43,6 +43,19 @@ public sealed partial class AtomicFile : IDisposable
         }
     }
 
+    /// <summary>Writes a file in one go.</summary>
+    /// <exception cref="InterpException">FILE_NOT_WRITABLE.</exception>
+    public static void WriteAll(string path, ReadOnlySpan<byte> content)
+    {
+        using var file = Create(path, content.Length);
+        file.Write(0, content);
+        file.Commit();
+    }
+
+    /// <summary>Writes a text in one go, as UTF-8.</summary>
+    /// <exception cref="InterpException">FILE_NOT_WRITABLE.</exception>
+    public static void WriteAll(string path, string content) => WriteAll(path, System.Text.Encoding.UTF8.GetBytes(content));
+
     /// <exception cref="InterpException">FILE_NOT_WRITABLE.</exception>
     public void Write(long offset, ReadOnlySpan<byte> bytes)
     {

@@ -22,14 +22,15 @@ public sealed record RepeatedTokens(IReadOnlyList<Row> Rows, int Period, int Sta
         [.. first.Zip(second, (a, b) => new Row([.. bos is { } id ? [id] : Array.Empty<int>(), .. a, .. b]))];
 
     /// <summary>Segments of random tokens, each of <paramref name="candidates"/> as likely at every place.</summary>
-    public static IReadOnlyList<int[]> Segments(ulong seed, int count, int length, IReadOnlyList<int> candidates)
+    /// <param name="first">The number of the first: a segment depends on seed and number.</param>
+    public static IReadOnlyList<int[]> Segments(ulong seed, long first, int count, int length, IReadOnlyList<int> candidates)
     {
         InterpException.Require(count > 0 && length > 1, "INVALID_OPTION", $"{count} segments of {length} tokens: at least one of at least two is needed.");
         InterpException.Require(candidates.Count > 1, "INVALID_OPTION", "Random tokens are drawn from at least two.");
         var segments = new int[count][];
         for (var i = 0; i < count; i++)
         {
-            var draws = new CounterDraws(seed, i);
+            var draws = new CounterDraws(seed, first + i);
             segments[i] = new int[length];
             for (var p = 0; p < length; p++) segments[i][p] = candidates[draws.Below(candidates.Count)];
         }

@@ -39,9 +39,7 @@ public static class EmbeddedModels
     private static void Put(string path, byte[] content)
     {
         if (File.Exists(path) && File.ReadAllBytes(path).AsSpan().SequenceEqual(content)) return;
-        using var file = AtomicFile.Create(path, content.Length);
-        file.Write(0, content);
-        file.Commit();
+        AtomicFile.WriteAll(path, content);
     }
 
     private static byte[] Read(string resource)

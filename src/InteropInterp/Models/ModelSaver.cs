@@ -29,15 +29,8 @@ public static class ModelSaver
             ["center_unembed"] = Flag(model.Processing.CenterUnembed),
             ["fold_value_biases"] = Flag(model.Processing.FoldValueBiases),
         });
-        WriteText(config, json);
+        AtomicFile.WriteAll(config, json);
     }
 
     private static string Flag(bool value) => value ? "true" : "false";
-
-    private static void WriteText(string path, string text)
-    {
-        using var file = AtomicFile.Create(path);
-        file.Write(0, System.Text.Encoding.UTF8.GetBytes(text));
-        file.Commit();
-    }
 }

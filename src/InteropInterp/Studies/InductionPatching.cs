@@ -28,7 +28,7 @@ public static class InductionPatching
     {
         var layer = BestLayer(scores);
         int[] heads = [.. scores.Ranked(scores.Induction).Where(h => h.Layer == layer).Take(options.SingleHeads).Select(h => h.Head).Order()];
-        var segments = "ABC".ToDictionary(name => name, name => random.Segments(name.ToString(), options.PatchedRows));
+        var segments = "ABC".ToDictionary(name => name, name => random.Segments(name, options.PatchedRows));
         Plan Rows(string names) => new()
         {
             Rows = RepeatedTokens.Join(segments[names[0]], segments[names[1]], random.Bos),

@@ -17,7 +17,7 @@ public static class InductionStudy
     {
         options ??= new InductionStudyOptions();
         var random = new RandomTokens(model, options);
-        var (first, other) = (random.Segments("A", options.Rows), random.Segments("B", options.Rows));
+        var (first, other) = (random.Segments('A', options.Rows), random.Segments('B', options.Rows));
         var repeated = RepeatedTokens.Of(first, random.Bos);
 
         progress?.Invoke(new StudyProgress("loss", 0, 3));

@@ -31,8 +31,8 @@ internal sealed class RandomTokens
     /// <summary>The cross-entropy of guessing, in nats.</summary>
     public double UniformLoss => Math.Log(candidates.Count);
 
-    /// <summary>Segments; those of different names differ.</summary>
-    public IReadOnlyList<int[]> Segments(string name, int count) => RepeatedTokens.Segments(seed * 31 + name[0], count, Period, candidates);
+    /// <summary>The segments that a letter stands for.</summary>
+    public IReadOnlyList<int[]> Segments(char name, int count) => RepeatedTokens.Segments(seed, (long)name << 32, count, Period, candidates);
 
     // In a large vocabulary the first and the last tokens are bytes, punctuation and rarities: TransformerLens's demo takes 1000 to 10000.
     private static IReadOnlyList<int> Candidates(HookedTransformer model)

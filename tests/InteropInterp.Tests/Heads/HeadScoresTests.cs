@@ -42,14 +42,15 @@ public class HeadScoresTests
     [Fact]
     public void Random_segments_are_reproducible_and_stand_behind_the_bos_twice()
     {
-        var segments = RepeatedTokens.Segments(9, 2, 4, [5, 6, 7]);
-        Assert.Equal(segments, RepeatedTokens.Segments(9, 2, 4, [5, 6, 7]));
-        Assert.NotEqual(segments, RepeatedTokens.Segments(10, 2, 4, [5, 6, 7]));
+        var segments = RepeatedTokens.Segments(9, 0, 2, 4, [5, 6, 7]);
+        Assert.Equal(segments, RepeatedTokens.Segments(9, 0, 2, 4, [5, 6, 7]));
+        Assert.NotEqual(segments, RepeatedTokens.Segments(10, 0, 2, 4, [5, 6, 7]));
+        Assert.Equal(segments[1], RepeatedTokens.Segments(9, 1, 1, 4, [5, 6, 7])[0]);
         Assert.All(segments.SelectMany(s => s), token => Assert.InRange(token, 5, 7));
         var repeated = RepeatedTokens.Of(segments, bos: 1);
         Assert.Equal((4, 1), (repeated.Period, repeated.Start));
         Assert.Equal([1, .. segments[1], .. segments[1]], repeated.Rows[1].Tokens);
-        Assert.Throws<InterpException>(() => RepeatedTokens.Segments(0, 1, 4, [5]));
+        Assert.Throws<InterpException>(() => RepeatedTokens.Segments(0, 0, 1, 4, [5]));
     }
 
     [Fact]

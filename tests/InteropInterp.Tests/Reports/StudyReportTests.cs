@@ -1,11 +1,25 @@
 using System.Globalization;
+using InteropInterp.Models;
 using InteropInterp.Reports;
 using InteropInterp.Studies;
+using TorchSharp;
+using static TorchSharp.torch;
 
 namespace InteropInterp.Tests.Reports;
 
 public class StudyReportTests
 {
+    [Fact]
+    public void A_model_of_broken_weights_has_a_page_of_no_numbers()
+    {
+        using var model = HookedTransformer.FromConfig(new TransformerConfig { LayerCount = 1, ModelWidth = 8, HeadWidth = 4, ContextLength = 16, VocabularySize = 20, AttentionOnly = true });
+        using (NewDisposeScope())
+        using (var nan = float.NaN.ToScalar()) model.Weights["blocks.0.attn.W_Q"].fill_(nan);
+        var study = ModelStudy.Run(model, new InductionStudyOptions { Rows = 1, PatchedRows = 1, SingleHeads = 1 });
+        Assert.True(double.IsNaN(study.Induction.RepeatLoss));
+        Assert.Contains(">nan<", StudyReport.Page(study, model.Config, []).ToHtml());
+    }
+
     [Fact]
     public void The_page_shows_every_part_of_a_study_and_opens_offline()
     {
