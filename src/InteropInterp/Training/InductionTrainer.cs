@@ -4,6 +4,7 @@ using InteropInterp.Models.Forward;
 using InteropInterp.Models.Weights;
 using InteropInterp.Hooks;
 using InteropInterp.Native.Devices;
+using InteropInterp.Native.Operators;
 using InteropInterp.Plans.Metrics;
 using static TorchSharp.torch;
 
@@ -126,7 +127,7 @@ public sealed class InductionTrainer : IDisposable
         var tokens = tensor(ids, [rows, length]);
         // The loss at a position is that of the next token.
         var weights = tensor(counts, [rows, length]).narrow(1, 1, length - 1).to(ScalarType.Float32);
-        using var layout = new AttentionLayout(Model.Config, rows, length, keyMask: null, cache: null, Model.Device);
+        using var layout = new RectangularLayout(Model.Config, rows, length, keyMask: null, cache: null, Model.Device);
         var pass = new ForwardPass(Model, ModelFlags.None, NoHooks.Instance, layout);
         var logits = pass.Unembed(pass.Blocks(pass.Embed(tokens), 0, Model.Config.LayerCount));
         var loss = (Loss.PerToken(logits, tokens) * weights).sum() / weights.sum();
@@ -134,8 +135,8 @@ public sealed class InductionTrainer : IDisposable
         if (!float.IsFinite(value))
             throw new InterpException(ErrorCode.FailedPrecondition, "LOSS_NOT_FINITE",
                 $"The loss of step {Step} is {value}: the learning rate {Options.LearningRate} is too high.");
-        var gradients = autograd.grad([loss], [.. parameters.Select(p => p.Value)]);
-        optimiser.Step([.. gradients], Options.Schedule.At(Step, Options.Steps));
+        var gradients = Backward.Gradients([loss], [.. parameters.Select(p => p.Value)]);
+        optimiser.Step([.. gradients.Select(g => g!)], Options.Schedule.At(Step, Options.Steps));
         losses.Add(value);
     }
 
