@@ -35,6 +35,15 @@ public sealed class AtomicFileTests : IDisposable
     }
 
     [Fact]
+    public void A_whole_file_is_written_in_one_go_in_place_of_the_old_one()
+    {
+        File.WriteAllText(path, "something longer");
+        AtomicFile.WriteAll(path, "nüe");
+        Assert.Equal("nüe"u8.ToArray(), File.ReadAllBytes(path));
+        Assert.Equal([path], Directory.GetFileSystemEntries(folder.Path));
+    }
+
+    [Fact]
     public void A_link_is_replaced_and_its_target_left_alone()
     {
         File.WriteAllText(folder.File("target"), "old");
