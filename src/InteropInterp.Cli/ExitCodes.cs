@@ -20,7 +20,8 @@ internal static class ExitCodes
     public const int Cancelled = 130;
 
     /// <summary>For `interp --help`.</summary>
-    public const string Explanation = "0 done; 1 internal error, or a check failed; 2 wrong usage or input; 3 not found; 4 not possible here or now; 130 interrupted";
+    public const string Explanation =
+        "0 done; 1 internal error, or a check failed; 2 wrong usage or input; 3 not found; 4 not possible here or now; 130 interrupted";
 
     public static int Of(ErrorCode code) => code switch
     {

@@ -35,7 +35,8 @@ internal static class HelpScreen
         output.WriteLine($"Exit status: {ExitCodes.Explanation}.");
     }
 
-    private sealed class RootHelp(IReadOnlyList<(string Purpose, List<Command> Commands)> groups, SynchronousCommandLineAction others) : SynchronousCommandLineAction
+    private sealed class RootHelp(IReadOnlyList<(string Purpose, List<Command> Commands)> groups, SynchronousCommandLineAction others)
+        : SynchronousCommandLineAction
     {
         public override bool ClearsParseErrors => true;
 

@@ -13,7 +13,11 @@ internal static class UsageErrors
         {
             Console.Error.WriteLine($"interp: '{word}' is not an {path} command. See '{path} --help'.");
             var near = NearestNames.Find(word, command.Subcommands.Select(c => c.Name));
-            if (near.Count > 0) Console.Error.WriteLine($"\nThe most similar command{(near.Count == 1 ? " is" : "s are")}\n{string.Join("\n", near.Select(n => $"\t{n}"))}");
+            if (near.Count > 0)
+            {
+                Console.Error.WriteLine($"\nThe most similar command{(near.Count == 1 ? " is" : "s are")}");
+                foreach (var name in near) Console.Error.WriteLine($"\t{name}");
+            }
             return ExitCodes.Invalid;
         }
         foreach (var error in parsed.Errors) Console.Error.WriteLine($"interp: {error.Message}");

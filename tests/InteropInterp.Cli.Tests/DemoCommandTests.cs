@@ -14,7 +14,8 @@ public class DemoCommandTests
         Assert.True(r.Json.GetProperty("loss").GetProperty("second").GetDouble() < 0.4);
         var patching = r.Json.GetProperty("patching");
         Assert.Equal(1, patching.GetProperty("layer").GetInt32());
-        double At(string corruption, string part) => patching.GetProperty("corruptions").GetProperty(corruption).GetProperty("together").GetProperty(part).GetDouble();
+        double At(string corruption, string part) => patching.GetProperty("corruptions").GetProperty(corruption)
+            .GetProperty("together").GetProperty(part).GetDouble();
         var clean = patching.GetProperty("clean").GetDouble();
         Assert.True(Math.Abs(At("AB", "q") - clean) < 0.5 && At("AB", "v") < -5, "AB is restored by q");
         Assert.True(Math.Abs(At("BB", "v") - clean) < 0.5 && At("BB", "q") < -5, "BB is restored by v");
@@ -30,7 +31,8 @@ public class DemoCommandTests
         using var folder = new TemporaryFolder();
         var r = Interp.Run("demo", "--out", folder.File("d.html"));
         Assert.Equal(0, r.ExitCode);
-        foreach (var text in new[] { "second occurrence", "previous token", "pattern", "BB 1.3", folder.File("d.html") }) Assert.Contains(text, r.Output);
+        foreach (var text in new[] { "second occurrence", "previous token", "pattern", "BB 1.3", folder.File("d.html") })
+            Assert.Contains(text, r.Output);
     }
 
     [Fact]
@@ -41,7 +43,8 @@ public class DemoCommandTests
         Assert.Equal(3, absent.ExitCode);
         Assert.Contains("absent", absent.Error);
 
-        var config = new TransformerConfig { LayerCount = 1, ModelWidth = 8, HeadWidth = 4, ContextLength = 32, VocabularySize = 30, AttentionOnly = true, AttentionDirection = "bidirectional" };
+        var config = new TransformerConfig { LayerCount = 1, ModelWidth = 8, HeadWidth = 4, ContextLength = 32,
+            VocabularySize = 30, AttentionOnly = true, AttentionDirection = "bidirectional" };
         using (var model = HookedTransformer.FromConfig(config)) model.Save(folder.File("both-ways"));
         var unfit = Interp.Run("demo", "--model", folder.File("both-ways"));
         Assert.Equal((4, ""), (unfit.ExitCode, unfit.Output));

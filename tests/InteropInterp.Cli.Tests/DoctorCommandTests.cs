@@ -21,7 +21,8 @@ public class DoctorCommandTests
     public void Weights_that_are_no_numbers_load_and_are_named()
     {
         using var folder = new TemporaryFolder();
-        var config = new TransformerConfig { LayerCount = 2, ModelWidth = 8, HeadWidth = 4, ContextLength = 8, VocabularySize = 10, AttentionOnly = true };
+        var config = new TransformerConfig { LayerCount = 2, ModelWidth = 8, HeadWidth = 4, ContextLength = 8,
+            VocabularySize = 10, AttentionOnly = true };
         using (var model = HookedTransformer.FromConfig(config))
         {
             using (torch.NewDisposeScope())

@@ -20,7 +20,8 @@ internal static class Interp
     /// <param name="whileRunning">Given the process's id.</param>
     public static Func<Result> Start(string[] arguments, Action<int>? whileRunning = null)
     {
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "interp"), arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "interp"), arguments) { RedirectStandardOutput = true,
+            RedirectStandardError = true };
         var process = Process.Start(start)!;
         var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
         return () =>

@@ -10,7 +10,8 @@ public class TrainInductionCommandTests
         using var folder = new TemporaryFolder();
         var whole = Interp.Run(Train(folder.File("whole"), "--steps", "6", "--seed", "5", "--json"));
         Assert.Equal((0, ""), (whole.ExitCode, whole.Error));
-        Assert.Equal("interp train induction --steps 6 --seed 5 --threads 1 --batch 4", whole.Json.GetProperty("card").GetProperty("command").GetString());
+        Assert.Equal("interp train induction --steps 6 --seed 5 --threads 1 --batch 4",
+            whole.Json.GetProperty("card").GetProperty("command").GetString());
         Assert.Equal(0, Interp.Run(Train(folder.File("parts"), "--steps", "2", "--seed", "5")).ExitCode);
 
         var again = Interp.Run(Train(folder.File("parts"), "--steps", "6"));
@@ -21,8 +22,10 @@ public class TrainInductionCommandTests
         Assert.Contains("--seed cannot change", changed.Error);
 
         Assert.Equal(0, Interp.Run("train", "induction", "--out", folder.File("parts"), "--resume", "--steps", "6").ExitCode);
-        Assert.Equal(File.ReadAllBytes(folder.File("whole/tl_state_dict.safetensors")), File.ReadAllBytes(folder.File("parts/tl_state_dict.safetensors")));
-        foreach (var file in new[] { "tl_config.json", "tokenizer.json", "card.json", "checkpoint.safetensors" }) Assert.True(File.Exists(folder.File($"parts/{file}")), file);
+        Assert.Equal(File.ReadAllBytes(folder.File("whole/tl_state_dict.safetensors")),
+            File.ReadAllBytes(folder.File("parts/tl_state_dict.safetensors")));
+        foreach (var file in new[] { "tl_config.json", "tokenizer.json", "card.json", "checkpoint.safetensors" })
+            Assert.True(File.Exists(folder.File($"parts/{file}")), file);
     }
 
     [Fact]

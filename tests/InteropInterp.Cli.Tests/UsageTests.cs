@@ -15,7 +15,8 @@ public class UsageTests
     [Theory]
     [InlineData("", "usage: interp")]
     [InlineData("demoo", "'demoo' is not an interp command. See 'interp --help'.\n\nThe most similar command is\n\tdemo")]
-    [InlineData("train inductoin", "'inductoin' is not an interp train command. See 'interp train --help'.\n\nThe most similar command is\n\tinduction")]
+    [InlineData("train inductoin",
+        "'inductoin' is not an interp train command. See 'interp train --help'.\n\nThe most similar command is\n\tinduction")]
     [InlineData("demo --modell x", "--modell")]
     [InlineData("convert onlyone", "OUT")]
     [InlineData("train induction --steps many", "many")]

@@ -10,11 +10,15 @@ internal static class ConvertCommand
 {
     // What a tokenizer may consist of.
     private static readonly string[] TokenizerFiles =
-        ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "vocab.json", "merges.txt", "encoder.json", "vocab.bpe", "tokenizer.model"];
+    [
+        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "vocab.json", "merges.txt",
+        "encoder.json", "vocab.bpe", "tokenizer.model",
+    ];
 
     private static readonly Argument<string> Source = new("MODEL") { Description = "a folder, a file (.safetensors, .gguf), or a name" };
     private static readonly Argument<string> Target = new("OUT") { Description = "a folder, or NAME.safetensors" };
-    private static readonly Option<bool> Process = new("--process") { Description = "fold norms and biases, centre weights, as from_pretrained does" };
+    private static readonly Option<bool> Process =
+        new("--process") { Description = "fold norms and biases, centre weights, as from_pretrained does" };
     private static readonly Option<bool> Force = new("--force", "-f") { Description = "replace what is there" };
     private static readonly Option<bool> Json = JsonOutput.Option();
 
@@ -37,13 +41,12 @@ internal static class ConvertCommand
         using var model = HookedTransformer.FromPretrained(source, new LoadOptions { Processing = processing }, session.Cancellation);
         model.Save(target);
         var tokenizer = isFile ? new List<string>() : CopyTokenizer(files, target);
-        var result = new { weights, parameters = model.Weights.Names.Sum(name => model.Weights.Shape(name).Aggregate(1L, (a, b) => a * b)), tokenizer };
-        if (parsed.GetValue(Json)) JsonOutput.Print(result);
-        else
-        {
-            session.Out.Line($"Wrote {result.parameters:N0} parameters to '{weights}'{(tokenizer.Count > 0 ? $", with {string.Join(", ", tokenizer)}" : "")}.");
-            if (model.HasTokenizer && tokenizer.Count == 0) Console.Error.WriteLine($"interp: the tokenizer of '{source}' is not in files of its own; the converted model reads token ids only.");
-        }
+        var parameters = model.Weights.Names.Sum(name => model.Weights.Shape(name).Aggregate(1L, (a, b) => a * b));
+        if (parsed.GetValue(Json)) JsonOutput.Print(new { weights, parameters, tokenizer });
+        else session.Out.Line($"Wrote {parameters:N0} parameters to '{weights}'{string.Concat(tokenizer.Select(file => $", {file}"))}.");
+        if (model.HasTokenizer && tokenizer.Count == 0)
+            Console.Error.WriteLine(
+                $"interp: the tokenizer of '{source}' is not in files of its own; the converted model reads token ids only.");
         return ExitCodes.Done;
     }
 

@@ -12,9 +12,16 @@ namespace InteropInterp.Cli.Commands;
 /// <summary>`interp demo`: what there is to see in a model, as tables and as a page.</summary>
 internal static class DemoCommand
 {
-    private static readonly Option<string> Model = new("--model", "-m") { Description = "a folder, a file (.safetensors, .gguf), or a name", HelpName = "PATH", DefaultValueFactory = _ => EmbeddedModels.Default };
-    private static readonly Option<string> Report = new("--out", "-o") { Description = "the page to write", HelpName = "FILE", DefaultValueFactory = _ => "interp-demo.html" };
-    private static readonly Option<ulong> Seed = new("--seed") { Description = "decides the random tokens", HelpName = "S", DefaultValueFactory = _ => 0 };
+    private static readonly Option<string> Model = new("--model", "-m")
+    {
+        Description = "a folder, a file (.safetensors, .gguf), or a name",
+        HelpName = "PATH",
+        DefaultValueFactory = _ => EmbeddedModels.Default,
+    };
+    private static readonly Option<string> Report =
+        new("--out", "-o") { Description = "the page to write", HelpName = "FILE", DefaultValueFactory = _ => "interp-demo.html" };
+    private static readonly Option<ulong> Seed =
+        new("--seed") { Description = "decides the random tokens", HelpName = "S", DefaultValueFactory = _ => 0 };
     private static readonly Option<bool> Json = JsonOutput.Option();
 
     public static Command Create(Session session)
@@ -30,14 +37,18 @@ internal static class DemoCommand
         var path = parsed.GetValue(Report)!;
         using var model = HookedTransformer.FromPretrained(parsed.GetValue(Model)!, cancellation: session.Cancellation);
         var study = ProgressBar.Run(bar => ModelStudy.Run(
-            model, new InductionStudyOptions { Seed = parsed.GetValue(Seed) }, p => bar.Report(p.What, p.Done, p.Total), session.Cancellation));
+            model,
+            new InductionStudyOptions { Seed = parsed.GetValue(Seed) },
+            p => bar.Report(p.What, p.Done, p.Total),
+            session.Cancellation));
         IReadOnlyList<string> prompts = study.Task is { } task ? [.. task.Clean.Select(r => model.Tokenizer.ToText([.. r.Tokens]))] : [];
         AtomicFile.WriteAll(path, StudyReport.Page(study, model.Config, prompts).ToHtml());
         if (parsed.GetValue(Json)) JsonOutput.Print(DemoJson.Of(study, path));
         else
         {
             DemoTables.Print(session.Out, study);
-            session.Out.Line($"'{path}' shows it with heatmaps and attention patterns ({new FileInfo(path).Length / 1024.0:F0} KiB; {clock.Elapsed.TotalSeconds:F1} s).");
+            var size = new FileInfo(path).Length / 1024.0;
+            session.Out.Line($"'{path}' shows it with heatmaps and attention patterns ({size:F0} KiB; {clock.Elapsed.TotalSeconds:F1} s).");
         }
         return ExitCodes.Done;
     }

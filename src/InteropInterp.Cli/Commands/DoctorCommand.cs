@@ -14,11 +14,13 @@ internal static class DoctorCommand
     // Of broken weights, as many are named.
     private const int Named = 20;
 
-    private static readonly Argument<string?> Model = new("MODEL") { Description = "also look through this model's weights", Arity = ArgumentArity.ZeroOrOne };
+    private static readonly Argument<string?> Model =
+        new("MODEL") { Description = "also look through this model's weights", Arity = ArgumentArity.ZeroOrOne };
 
     private static readonly Option<string?> Models = new("--models")
     {
-        Description = "also compare every model folder below DIR that has golden numbers with them [default: $INTEROPINTERP_SHARED/fixtures/families]",
+        Description = "also compare every model folder below DIR that has golden numbers with them "
+            + "[default: $INTEROPINTERP_SHARED/fixtures/families]",
         HelpName = "DIR",
         Arity = ArgumentArity.ZeroOrOne,
     };
@@ -27,7 +29,8 @@ internal static class DoctorCommand
 
     public static Command Create(Session session)
     {
-        var command = new Command("doctor", "say what was found: libtorch, devices, self-test, broken weights, errors against golden numbers") { Model, Models, Json };
+        const string Description = "say what was found: libtorch, devices, self-test, broken weights, errors against golden numbers";
+        var command = new Command("doctor", Description) { Model, Models, Json };
         command.SetAction(parsed => Run(session, parsed));
         return command;
     }
@@ -65,14 +68,17 @@ internal static class DoctorCommand
         ["models"] = $"with the engine: {string.Join(", ", EmbeddedModels.Names)}",
     };
 
-    private sealed record Health(string Model, int Layers, long Parameters, long NotANumber, long Infinite, IReadOnlyList<WeightHealth> Broken, IReadOnlyList<string> AllZero, string Tokenizer);
+    private sealed record Health(
+        string Model, int Layers, long Parameters, long NotANumber, long Infinite,
+        IReadOnlyList<WeightHealth> Broken, IReadOnlyList<string> AllZero, string Tokenizer);
 
     private static Health Examine(string name, CancellationToken cancellation)
     {
         using var model = HookedTransformer.FromPretrainedNoProcessing(name, cancellation: cancellation);
         var weights = WeightHealth.Of(model.Model);
         return new Health(
-            model.Config.ModelName, model.Config.LayerCount, weights.Sum(w => w.Count), weights.Sum(w => w.NotANumber), weights.Sum(w => w.Infinite),
+            model.Config.ModelName, model.Config.LayerCount,
+            weights.Sum(w => w.Count), weights.Sum(w => w.NotANumber), weights.Sum(w => w.Infinite),
             [.. weights.Where(w => w.IsBroken)], [.. weights.Where(w => w.IsDead).Select(w => w.Name)],
             model.HasTokenizer ? $"{model.Tokenizer.Tokenizer.VocabularySize:N0} tokens" : "none");
     }
@@ -81,7 +87,9 @@ internal static class DoctorCommand
     {
         console.Line("");
         console.Line($"{h.Model}: {h.Layers} layers, {h.Parameters:N0} parameters, tokenizer: {h.Tokenizer}");
-        console.Line(h.Broken.Count == 0 ? "weights: all are finite numbers" : $"weights: {h.NotANumber:N0} NaN and {h.Infinite:N0} infinite in {h.Broken.Count} tensors; what is computed with them is no number");
+        console.Line(h.Broken.Count == 0
+            ? "weights: all are finite numbers"
+            : $"weights: {h.NotANumber:N0} NaN and {h.Infinite:N0} infinite in {h.Broken.Count} tensors; what they compute is no number");
         if (h.Broken.Count > 0)
         {
             var table = Tables.Of("weight", "numbers", "NaN", "infinite");
@@ -89,6 +97,7 @@ internal static class DoctorCommand
             console.Write(table);
             if (h.Broken.Count > Named) console.Line($"... and {h.Broken.Count - Named} more");
         }
-        if (h.AllZero.Count > 0) console.Line($"all zero: {string.Join(", ", h.AllZero.Take(Named))}{(h.AllZero.Count > Named ? ", ..." : "")}");
+        if (h.AllZero.Count > 0)
+            console.Line($"all zero: {string.Join(", ", h.AllZero.Take(Named))}{(h.AllZero.Count > Named ? ", ..." : "")}");
     }
 }

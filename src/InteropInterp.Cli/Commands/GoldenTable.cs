@@ -1,3 +1,4 @@
+using System.Globalization;
 using InteropInterp.Cli.Output;
 using InteropInterp.Models;
 using InteropInterp.Models.Weights;
@@ -28,13 +29,15 @@ internal static class GoldenTable
     {
         var shared = Environment.GetEnvironmentVariable("INTEROPINTERP_SHARED");
         var folder = named ?? (string.IsNullOrEmpty(shared) ? null : Path.Combine(shared, "fixtures", "families"));
-        if (folder is null) throw InterpException.Invalid("FOLDER_NOT_FOUND", "--models needs a folder: name it, or set INTEROPINTERP_SHARED.");
+        if (folder is null)
+            throw InterpException.Invalid("FOLDER_NOT_FOUND", "--models needs a folder: name it, or set INTEROPINTERP_SHARED.");
         return Directory.Exists(folder) ? folder : throw InterpException.NotFound("FOLDER_NOT_FOUND", $"There is no folder '{folder}'.");
     }
 
     public static IReadOnlyList<Entry> Measure(string folder, Session session)
     {
-        var families = Directory.GetDirectories(folder).Where(f => System.IO.File.Exists(Path.Combine(f, File))).Order(StringComparer.Ordinal).ToList();
+        var families = Directory.GetDirectories(folder).Where(f => System.IO.File.Exists(Path.Combine(f, File)))
+            .Order(StringComparer.Ordinal).ToList();
         if (families.Count == 0) throw InterpException.NotFound("FOLDER_NOT_FOUND", $"No folder in '{folder}' has a {File}.");
         return ProgressBar.Run(bar => families.Select((family, i) =>
         {
@@ -54,7 +57,8 @@ internal static class GoldenTable
             using var model = ModelLoader.Load(folder, new LoadOptions { Processing = ProcessingOptions.None });
             using var scope = NewDisposeScope();
             var ids = golden.Read("input_ids").to(ScalarType.Int64);
-            var rows = Enumerable.Range(0, (int)ids.size(0)).Select(r => ids[r].contiguous().data<long>().ToArray().Select(id => (int)id).ToArray());
+            var rows = Enumerable.Range(0, (int)ids.size(0))
+                .Select(r => ids[r].contiguous().data<long>().ToArray().Select(id => (int)id).ToArray());
             using var run = PlanRunner.Run(model, new Plan { Rows = Row.From(rows), Outputs = Outputs.AllLogits });
             var error = (run.Logits! - golden.Read("hf.logits", ScalarType.Float32)).abs().max().item<float>();
             return new Entry(name, error, error <= Tolerance ? "ok" : "off");
@@ -68,8 +72,10 @@ internal static class GoldenTable
     public static void Print(IAnsiConsole console, IReadOnlyList<Entry> entries)
     {
         var table = Tables.Of("family", "error", "");
-        foreach (var e in entries) table.Add(e.Family, e.Error is { } error ? error.ToString("0.0e+00", System.Globalization.CultureInfo.InvariantCulture) : "", e.Status);
+        foreach (var e in entries) table.Add(e.Family, e.Error?.ToString("0.0e+00", CultureInfo.InvariantCulture) ?? "", e.Status);
         console.Titled("Largest difference of a logit from Hugging Face's", table);
-        console.Line($"{entries.Count(e => e.Status == "ok")} of {entries.Count} within {Tolerance:0.0e+0}, {entries.Count(e => e.Status == "off")} off, {entries.Count(e => e.Error is null)} not run.");
+        int Count(string status) => entries.Count(e => e.Status == status);
+        var notRun = entries.Count(e => e.Error is null);
+        console.Line($"{Count("ok")} of {entries.Count} within {Tolerance:0.0e+0}, {Count("off")} off, {notRun} not run.");
     }
 }

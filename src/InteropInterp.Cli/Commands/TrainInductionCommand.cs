@@ -12,22 +12,34 @@ namespace InteropInterp.Cli.Commands;
 /// <summary>`interp train induction`: trains the model that comes with the engine, measures it, and writes it with its card.</summary>
 internal static class TrainInductionCommand
 {
+    private const string DefaultFolder = "induction-model";
     private const string CheckpointName = "checkpoint.safetensors";
     private static readonly InductionTrainerOptions Defaults = new();
 
-    private static readonly Option<string> Folder = new("--out", "-o") { Description = "folder for model and checkpoint", HelpName = "DIR", DefaultValueFactory = _ => "induction-model" };
-    private static readonly Option<long?> Steps = new("--steps") { Description = $"optimiser steps [default: {Defaults.Steps}]", HelpName = "N" };
-    private static readonly Option<long?> Seed = new("--seed") { Description = $"decides weights and data [default: {Defaults.Seed}]", HelpName = "S" };
-    private static readonly Option<int?> Batch = new("--batch") { Description = $"rows per step [default: {Defaults.BatchSize}]", HelpName = "N" };
-    private static readonly Option<double?> Rate = new("--lr") { Description = $"learning rate [default: {Defaults.LearningRate}]", HelpName = "X" };
-    private static readonly Option<int?> Every = new("--checkpoint-every") { Description = $"steps between checkpoints [default: {Defaults.CheckpointEvery}]", HelpName = "N" };
-    private static readonly Option<int> Threads = new("--threads") { Description = "threads; the weights depend on it", HelpName = "N", DefaultValueFactory = _ => 1 };
-    private static readonly Option<bool> Resume = new("--resume") { Description = "go on from the checkpoint in DIR; only --steps may change" };
+    private static readonly Option<string> Folder =
+        new("--out", "-o") { Description = "folder of model and checkpoint", HelpName = "DIR", DefaultValueFactory = _ => DefaultFolder };
+    private static readonly Option<long?> Steps =
+        new("--steps") { Description = $"optimiser steps [default: {Defaults.Steps}]", HelpName = "N" };
+    private static readonly Option<long?> Seed =
+        new("--seed") { Description = $"decides weights and data [default: {Defaults.Seed}]", HelpName = "S" };
+    private static readonly Option<int?> Batch =
+        new("--batch") { Description = $"rows per step [default: {Defaults.BatchSize}]", HelpName = "N" };
+    private static readonly Option<double?> Rate =
+        new("--lr") { Description = $"learning rate [default: {Defaults.LearningRate}]", HelpName = "X" };
+    private static readonly Option<int?> Every =
+        new("--checkpoint-every") { Description = $"steps between checkpoints [default: {Defaults.CheckpointEvery}]", HelpName = "N" };
+    private static readonly Option<int> Threads =
+        new("--threads") { Description = "threads; the weights depend on it", HelpName = "N", DefaultValueFactory = _ => 1 };
+    private static readonly Option<bool> Resume =
+        new("--resume") { Description = "go on from the checkpoint in DIR; only --steps may change" };
     private static readonly Option<bool> Json = JsonOutput.Option();
 
     public static Command Create(Session session)
     {
-        var command = new Command("induction", "train a 2-layer attention-only transformer that learns to copy") { Folder, Steps, Seed, Batch, Rate, Every, Threads, Resume, Json };
+        var command = new Command("induction", "train a 2-layer attention-only transformer that learns to copy")
+        {
+            Folder, Steps, Seed, Batch, Rate, Every, Threads, Resume, Json,
+        };
         command.SetAction(parsed => Run(session, parsed));
         return command;
     }
@@ -59,11 +71,13 @@ internal static class TrainInductionCommand
         if (parsed.GetValue(Resume))
         {
             foreach (var option in new Option[] { Seed, Batch, Rate, Every })
-                InterpException.Require(parsed.GetResult(option) is null, "INVALID_OPTION", $"{option.Name} cannot change when a run is resumed: it is in the checkpoint.");
+                InterpException.Require(parsed.GetResult(option) is null, "INVALID_OPTION",
+                    $"{option.Name} cannot change when a run is resumed: it is in the checkpoint.");
             return InductionTrainer.Resume(checkpoint, parsed.GetValue(Steps));
         }
         if (File.Exists(checkpoint))
-            throw new InterpException(ErrorCode.AlreadyExists, "CHECKPOINT_EXISTS", $"'{checkpoint}' is there from an earlier run. Go on with --resume, or name another folder with --out.");
+            throw new InterpException(ErrorCode.AlreadyExists, "CHECKPOINT_EXISTS",
+                $"'{checkpoint}' is there from an earlier run. Go on with --resume, or name another folder with --out.");
         return new InductionTrainer(new InductionTrainerOptions
         {
             Steps = parsed.GetValue(Steps) ?? Defaults.Steps,
@@ -80,13 +94,16 @@ internal static class TrainInductionCommand
         {
             ProgressBar.Run(bar =>
             {
-                trainer.Run(checkpoint, t => bar.Report("training", t.Step, t.Options.Steps, $"step {t.Step}, loss {t.Losses[^1]:F3}"), session.Cancellation);
+                void Report(InductionTrainer t) =>
+                    bar.Report("training", t.Step, t.Options.Steps, $"step {t.Step}, loss {t.Losses[^1]:F3}");
+                trainer.Run(checkpoint, Report, session.Cancellation);
                 return true;
             });
         }
         catch (InterpException e) when (e.Code == ErrorCode.Cancelled)
         {
-            throw new InterpException(ErrorCode.Cancelled, e.Reason, $"Stopped at step {trainer.Step} of {trainer.Options.Steps}; '{checkpoint}' is written. Go on with --resume.");
+            throw new InterpException(ErrorCode.Cancelled, e.Reason,
+                $"Stopped at step {trainer.Step} of {trainer.Options.Steps}; '{checkpoint}' is written. Go on with --resume.");
         }
     }
 
@@ -105,7 +122,8 @@ internal static class TrainInductionCommand
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new InterpException(ErrorCode.PermissionDenied, "FILE_NOT_WRITABLE", $"'{folder}' cannot be made: {e.Message}", innerException: e);
+            throw new InterpException(ErrorCode.PermissionDenied, "FILE_NOT_WRITABLE", $"'{folder}' cannot be made: {e.Message}",
+                innerException: e);
         }
     }
 
@@ -114,6 +132,7 @@ internal static class TrainInductionCommand
         var table = Tables.Of("after training", "value", "bound", "met");
         foreach (var c in card.Acceptance) table.Add(c.What, c.Value is { } v ? Tables.Number(v) : "-", c.Bound, c.IsMet ? "yes" : "no");
         console.Write(table);
-        console.Line($"Trained {card.Steps} steps in {time.TotalSeconds:F0} s. The model is in '{folder}'; look at it with 'interp demo --model {Path.Combine(".", folder)}'.");
+        console.Line($"Trained {card.Steps} steps in {time.TotalSeconds:F0} s. The model is in '{folder}'.");
+        console.Line($"Look at it with 'interp demo --model {Path.Combine(".", folder)}'.");
     }
 }

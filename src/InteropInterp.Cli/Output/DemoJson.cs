@@ -12,7 +12,16 @@ internal static class DemoJson
         {
             study.Model,
             report,
-            loss = new { r.Rows, r.Period, first = r.FirstLoss, second = r.RepeatLoss, not_repeated = r.RandomLoss, guessing = r.UniformLoss, by_token = new { repeated = r.RepeatedLossByToken, not_repeated = r.RandomLossByToken } },
+            loss = new
+            {
+                r.Rows,
+                r.Period,
+                first = r.FirstLoss,
+                second = r.RepeatLoss,
+                not_repeated = r.RandomLoss,
+                guessing = r.UniformLoss,
+                by_token = new { repeated = r.RepeatedLossByToken, not_repeated = r.RandomLossByToken },
+            },
             scores = new { r.Scores.Layers, r.Scores.Heads, r.Scores.PreviousToken, r.Scores.DuplicateToken, r.Scores.Induction },
             patching = new
             {

@@ -23,10 +23,12 @@ internal static class DemoTables
         console.Titled("Loss, nats per token", losses);
         console.Titled("Mean attention of the best heads", Scores(r.Scores));
         console.Titled(
-            $"Mean log-probability of A in second place with all heads of layer {r.Patching.Layer} patched (clean AA {Number(r.Patching.Clean)})", Patching(r.Patching));
+            $"Mean log-probability of A in second place, layer {r.Patching.Layer}'s heads patched (clean AA {Number(r.Patching.Clean)})",
+            Patching(r.Patching));
         console.Titled("Share of it that one head alone restores", SingleHeads(r.Patching));
         if (study.IndirectObject is { } indirect)
-            console.Titled($"Indirect objects ({indirect.Accuracy:P0} solved): share of the answer that a head's output moves", IndirectObject(indirect));
+            console.Titled($"Indirect objects ({indirect.Accuracy:P0} solved): share of the answer that a head's output moves",
+                IndirectObject(indirect));
         else console.Line($"Indirect objects: {study.WhyNoIndirectObject}");
     }
 
@@ -55,7 +57,8 @@ internal static class DemoTables
     {
         var table = Of(["corrupt, head", .. InductionPatching.Parts]);
         foreach (var c in r.Corruptions)
-            for (var i = 0; i < r.Heads.Count; i++) table.Add([$"{c.Name} {r.Layer}.{r.Heads[i]}", .. c.SingleHeads.Select(part => Number(r.Restored(c, part[i])))]);
+            for (var i = 0; i < r.Heads.Count; i++)
+                table.Add([$"{c.Name} {r.Layer}.{r.Heads[i]}", .. c.SingleHeads.Select(part => Number(r.Restored(c, part[i])))]);
         return table;
     }
 

@@ -18,8 +18,9 @@ public sealed record HeadPattern(int Layer, int Head, IReadOnlyList<float> Value
             Captures = [.. byLayer.Select(l => new Capture(Point(l.Key)) { Where = new Selector { Heads = Positions.At(l.Value) } })],
         }, cancellation);
         using var scope = NewDisposeScope();
-        return [.. heads.Select(h => new HeadPattern(
-            h.Layer, h.Head, run[Point(h.Layer)][0, byLayer[h.Layer].IndexOf(h.Head)].to(ScalarType.Float32).cpu().contiguous().data<float>().ToArray()))];
+        float[] Values(int layer, int head) =>
+            run[Point(layer)][0, byLayer[layer].IndexOf(head)].to(ScalarType.Float32).cpu().contiguous().data<float>().ToArray();
+        return [.. heads.Select(h => new HeadPattern(h.Layer, h.Head, Values(h.Layer, h.Head)))];
     }
 
     private static string Point(int layer) => $"blocks.{layer}.attn.hook_pattern";

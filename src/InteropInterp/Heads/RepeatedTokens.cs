@@ -25,7 +25,8 @@ public sealed record RepeatedTokens(IReadOnlyList<Row> Rows, int Period, int Sta
     /// <param name="first">The number of the first: a segment depends on seed and number.</param>
     public static IReadOnlyList<int[]> Segments(ulong seed, long first, int count, int length, IReadOnlyList<int> candidates)
     {
-        InterpException.Require(count > 0 && length > 1, "INVALID_OPTION", $"{count} segments of {length} tokens: at least one of at least two is needed.");
+        InterpException.Require(count > 0 && length > 1, "INVALID_OPTION",
+            $"{count} segments of {length} tokens: at least one of at least two is needed.");
         InterpException.Require(candidates.Count > 1, "INVALID_OPTION", "Random tokens are drawn from at least two.");
         var segments = new int[count][];
         for (var i = 0; i < count; i++)

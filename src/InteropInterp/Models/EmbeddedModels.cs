@@ -16,7 +16,8 @@ public static class EmbeddedModels
 
     /// <summary>What there is.</summary>
     public static IReadOnlyList<string> Names { get; } = [.. Assembly.GetManifestResourceNames()
-        .Where(name => name.StartsWith(Prefix, StringComparison.Ordinal)).Select(name => name[Prefix.Length..].Split('/')[0]).Distinct().Order(StringComparer.Ordinal)];
+        .Where(name => name.StartsWith(Prefix, StringComparison.Ordinal))
+        .Select(name => name[Prefix.Length..].Split('/')[0]).Distinct().Order(StringComparer.Ordinal)];
 
     /// <summary>The folder of a model's files; null where no model of that name comes with the engine.</summary>
     /// <exception cref="InterpException">CACHE_NOT_WRITABLE.</exception>

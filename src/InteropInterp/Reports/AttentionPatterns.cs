@@ -17,21 +17,26 @@ public sealed record AttentionPatterns(string Title, IReadOnlyList<string> Token
 {
     private const int Side = 208;
 
+    private const string Reading =
+        "Rows are queries, columns are keys. Point at a pattern, or step through it with the arrow keys, to read it.";
+
     protected internal override void Write(StringBuilder html)
     {
         var count = Tokens.Count;
-        html.Append($"<div class=\"interp-patterns\" role=\"group\" aria-label=\"{Escape(Title)}\"><p class=\"interp-caption\">{Escape(Title)}</p><p class=\"interp-tokens\">");
+        html.Append($"<div class=\"interp-patterns\" role=\"group\" aria-label=\"{Escape(Title)}\">");
+        html.Append($"<p class=\"interp-caption\">{Escape(Title)}</p><p class=\"interp-tokens\">");
         foreach (var token in Tokens) html.Append($"<span>{Escape(VisibleText.Of(token))}</span>");
-        html.Append("</p><p class=\"interp-reading\" aria-live=\"polite\">Rows are queries, columns are keys. Point at a pattern, or step through it with the arrow keys, to read it.</p><div class=\"interp-grid\">");
+        html.Append($"</p><p class=\"interp-reading\" aria-live=\"polite\">{Reading}</p><div class=\"interp-grid\">");
         foreach (var pattern in Patterns)
         {
             if (pattern.Values.Count != count * count)
                 throw new InvalidOperationException($"{pattern.Label}: {pattern.Values.Count} weights for {count} tokens.");
             var pixels = new byte[count * count];
             for (var i = 0; i < pixels.Length; i++) pixels[i] = Quantise(pattern.Values[i]);
-            var image = Convert.ToBase64String(IndexedPng.Encode(pixels, count, count));
             html.Append($"<figure class=\"interp-pattern\"><figcaption>{Escape(pattern.Label)}</figcaption>");
-            html.Append($"<img tabindex=\"0\" width=\"{Side}\" height=\"{Side}\" alt=\"Attention pattern of head {Escape(pattern.Label)}\" src=\"data:image/png;base64,{image}\"></figure>");
+            html.Append($"<img tabindex=\"0\" width=\"{Side}\" height=\"{Side}\"");
+            html.Append($" alt=\"Attention pattern of head {Escape(pattern.Label)}\"");
+            html.Append($" src=\"data:image/png;base64,{Convert.ToBase64String(IndexedPng.Encode(pixels, count, count))}\"></figure>");
         }
         html.Append("</div></div>\n");
     }

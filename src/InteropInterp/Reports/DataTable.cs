@@ -13,13 +13,15 @@ public sealed record DataTable(string Title, IReadOnlyList<string> Columns, IRea
 
     protected internal override void Write(StringBuilder html)
     {
-        html.Append($"<div class=\"interp-scroll\"><table class=\"interp-table{(Numeric ? " interp-numeric" : "")}\"><caption>{Escape(Title)}</caption><thead><tr>");
+        html.Append($"<div class=\"interp-scroll\"><table class=\"{(Numeric ? "interp-table interp-numeric" : "interp-table")}\">");
+        html.Append($"<caption>{Escape(Title)}</caption><thead><tr>");
         foreach (var column in Columns) html.Append($"<th scope=\"col\">{Escape(column)}</th>");
         html.Append("</tr></thead><tbody>");
         foreach (var row in Rows)
         {
             html.Append("<tr>");
-            for (var i = 0; i < row.Count; i++) html.Append(i == 0 ? $"<th scope=\"row\">{Escape(row[i])}</th>" : $"<td>{Escape(row[i])}</td>");
+            for (var i = 0; i < row.Count; i++)
+                html.Append(i == 0 ? $"<th scope=\"row\">{Escape(row[i])}</th>" : $"<td>{Escape(row[i])}</td>");
             html.Append("</tr>");
         }
         html.Append("</tbody></table></div>\n");

@@ -14,6 +14,9 @@ public sealed record LineChart(string Title, string XTitle, string YTitle, IRead
 {
     private const double Width = 640, Height = 240, Left = 46, Right = 12, Top = 10, Bottom = 38;
 
+    // Beyond, they are the line.
+    private const int MostDots = 200;
+
     /// <summary>The x of the first point.</summary>
     public double FirstX { get; init; }
 
@@ -28,23 +31,25 @@ public sealed record LineChart(string Title, string XTitle, string YTitle, IRead
         double X(int i) => Left + (Width - Left - Right) * i / (count - 1);
         double Y(double v) => Top + (Height - Top - Bottom) * (high - v) / (high - low);
 
-        html.Append($"<figure class=\"interp-figure\"><figcaption>{Escape(Title)}</figcaption>");
-        html.Append($"<svg class=\"interp-chart\" role=\"img\" aria-label=\"{Escape(Title)}\" viewBox=\"0 0 {Number(Width)} {Number(Height)}\">");
+        Svg.Begin(html, "interp-chart", Title, Width, Height, isFixed: false);
         for (var v = low; v <= high + step / 2; v += step)
-            html.Append($"<line class=\"interp-rule\" x1=\"{Number(Left)}\" x2=\"{Number(Width - Right)}\" y1=\"{Number(Y(v))}\" y2=\"{Number(Y(v))}\"/>"
-                + $"<text class=\"interp-axis\" x=\"{Number(Left - 6)}\" y=\"{Number(Y(v))}\" text-anchor=\"end\" dominant-baseline=\"central\">{Text(v)}</text>");
-        for (var i = 0; i < count; i += Math.Max(1, (count - 1) / 8))
-            html.Append($"<text class=\"interp-axis\" x=\"{Number(X(i))}\" y=\"{Number(Height - Bottom + 14)}\" text-anchor=\"middle\">{Text(FirstX + StepX * i)}</text>");
-        html.Append($"<text class=\"interp-axis\" x=\"{Number((Left + Width - Right) / 2)}\" y=\"{Number(Height - 6)}\" text-anchor=\"middle\">{Escape(XTitle)}</text>");
+        {
+            Svg.Rule(html, Left, Width - Right, Y(v));
+            Svg.Text(html, Left - 6, Y(v), Text(v), "end");
+        }
+        for (var i = 0; i < count; i += Math.Max(1, (count - 1) / 8)) Svg.Text(html, X(i), Height - Bottom + 10, Text(FirstX + StepX * i));
+        Svg.Text(html, (Left + Width - Right) / 2, Height - 10, XTitle);
         for (var l = 0; l < Lines.Count; l++)
         {
-            html.Append($"<path class=\"interp-line interp-line-{l}\" d=\"{Path(Lines[l].Values, X, Y)}\"/>");
-            for (var i = 0; i < Lines[l].Values.Count && count <= 200; i++)
-                if (double.IsFinite(Lines[l].Values[i]))
-                    html.Append($"<circle class=\"interp-dot interp-line-{l}\" cx=\"{Number(X(i))}\" cy=\"{Number(Y(Lines[l].Values[i]))}\" r=\"2.2\"><title>{Escape(Lines[l].Label)}, {Escape(XTitle)} {Text(FirstX + StepX * i)}: {Text(Lines[l].Values[i])}</title></circle>");
+            var (label, values) = Lines[l];
+            html.Append($"<path class=\"interp-line interp-line-{l}\" d=\"{Path(values, X, Y)}\"/>");
+            for (var i = 0; i < values.Count && count <= MostDots; i++)
+                if (double.IsFinite(values[i]))
+                    Svg.Dot(
+                        html, X(i), Y(values[i]), $"interp-line-{l}",
+                        $"{label}, {XTitle} {Text(FirstX + StepX * i)}: {Text(values[i])}");
         }
-        html.Append("</svg><p class=\"interp-legend\">");
-        html.Append($"<span>{Escape(YTitle)}:</span>");
+        html.Append($"</svg><p class=\"interp-legend\"><span>{Escape(YTitle)}:</span>");
         for (var l = 0; l < Lines.Count; l++) html.Append($"<span class=\"interp-key interp-line-{l}\">{Escape(Lines[l].Label)}</span>");
         html.Append("</p></figure>\n");
     }

@@ -11,25 +11,33 @@ public static class StudyReport
     /// <param name="prompts">The text of each clean prompt of the indirect-object task; empty where there is none.</param>
     public static ReportPage Page(ModelStudyResult study, TransformerConfig config, IReadOnlyList<string> prompts)
     {
-        var sections = new List<ReportSection> { Losses(study.Induction), Scores(study.Induction.Scores), Patterns(study), Patching(study.Induction.Patching) };
-        sections.Add(study.IndirectObject is { } result ? IndirectObject(result, prompts) : new ReportSection(
-            "Indirect objects", $"Not shown for this model: {study.WhyNoIndirectObject}"));
+        var induction = study.Induction;
+        var indirect = study.IndirectObject is { } result
+            ? IndirectObject(result, prompts)
+            : new ReportSection("Indirect objects", $"Not shown for this model: {study.WhyNoIndirectObject}");
         return new ReportPage(
             $"Inside {study.Model}",
             $"{config.LayerCount} layers of {config.HeadCount} heads of width {config.HeadWidth}, d_model {config.ModelWidth}, " +
-            $"{(config.AttentionOnly ? "attention only" : $"d_mlp {config.MlpWidth}")}, vocabulary {config.VocabularySize:N0}, context {config.ContextLength:N0}.",
-            sections);
+            $"{(config.AttentionOnly ? "attention only" : $"d_mlp {config.MlpWidth}")}, vocabulary {config.VocabularySize:N0}, " +
+            $"context {config.ContextLength:N0}.",
+            [Losses(induction), Scores(induction.Scores), Patterns(study), Patching(induction.Patching), indirect]);
     }
 
     private static ReportSection Losses(InductionStudyResult r) => new(
         "Does it copy?",
         $"{r.Rows} rows of {r.Period} random tokens that come twice. The second time the loss is {Text(r.RepeatLoss)} nats per token; " +
         $"with other random tokens in the same place it is {Text(r.RandomLoss)} (guessing: {Text(r.UniformLoss)}).",
-        new LineChart("Loss by token of the row", "token", "nats", [new ChartLine("repeated", r.RepeatedLossByToken), new ChartLine("not repeated", r.RandomLossByToken)]) { FirstX = 1 },
-        new DataTable("Mean loss, nats per token", ["where", "loss"],
-        [
-            ["first occurrence", Text(r.FirstLoss)], ["second occurrence", Text(r.RepeatLoss)], ["not repeated", Text(r.RandomLoss)], ["guessing", Text(r.UniformLoss)],
-        ]));
+        new LineChart("Loss by token of the row", "token", "nats",
+            [new ChartLine("repeated", r.RepeatedLossByToken), new ChartLine("not repeated", r.RandomLossByToken)]) { FirstX = 1 },
+        new DataTable(
+            "Mean loss, nats per token",
+            ["where", "loss"],
+            [
+                ["first occurrence", Text(r.FirstLoss)],
+                ["second occurrence", Text(r.RepeatLoss)],
+                ["not repeated", Text(r.RandomLoss)],
+                ["guessing", Text(r.UniformLoss)],
+            ]));
 
     private static ReportSection Scores(HeadScores scores) => new(
         "What its heads attend to",
@@ -46,11 +54,14 @@ public static class StudyReport
         string Label(HeadPattern p)
         {
             var i = p.Layer * scores.Heads + p.Head;
-            var (kind, score) = new[] { ("previous", scores.PreviousToken[i]), ("duplicate", scores.DuplicateToken[i]), ("induction", scores.Induction[i]) }.MaxBy(k => k.Item2);
+            (string Name, double Score)[] kinds =
+                [("previous", scores.PreviousToken[i]), ("duplicate", scores.DuplicateToken[i]), ("induction", scores.Induction[i])];
+            var (kind, score) = kinds.MaxBy(k => k.Score);
             return $"{p.Layer}.{p.Head}: {kind} {Text(score)}";
         }
         return new ReportSection("Attention patterns", "Heads by layer.head on one of the rows, each with its highest score.",
-            new AttentionPatterns("The row's tokens", study.ExampleTokens, [.. study.Patterns.Select(p => new AttentionPattern(Label(p), p.Values))]));
+            new AttentionPatterns("The row's tokens", study.ExampleTokens,
+                [.. study.Patterns.Select(p => new AttentionPattern(Label(p), p.Values))]));
     }
 
     private static ReportSection Patching(InductionPatchingResult r)
@@ -68,11 +79,11 @@ public static class StudyReport
         };
         return new ReportSection(
             $"What carries the copying in layer {r.Layer}",
-            $"Rows of two segments: AA is clean, with a mean log-probability of A's tokens in second place of {Text(r.Clean)}. In a corrupted row " +
-            "(its value in brackets) one part of the layer's attention is taken from the clean run; a cell is the value then, and its colour the " +
-            "share restored. q or the pattern can restore AB: keys and values are right there, the query decides. v can restore BB, where only " +
-            "what is copied is wrong. Elsewhere only the output z can. Heads share the work, and so do layers in a deep model: each alone restores " +
-            "a part.",
+            $"Rows of two segments: AA is clean, with a mean log-probability of A's tokens in second place of {Text(r.Clean)}. In a " +
+            "corrupted row (its value in brackets) one part of the layer's attention is taken from the clean run; a cell is the value " +
+            "then, and its colour the share restored. q or the pattern can restore AB: keys and values are right there, the query " +
+            "decides. v can restore BB, where only what is copied is wrong. Elsewhere only the output z can. Heads share the work, " +
+            "and so do layers in a deep model: each alone restores a part.",
             [Table("All heads of the layer together", (c, part) => c.AllHeads[part]),
              .. r.Heads.Select((head, i) => Table($"Head {r.Layer}.{head} alone", (c, part) => c.SingleHeads[part][i]))]);
     }
@@ -82,9 +93,9 @@ public static class StudyReport
         var top = r.Ranked().Take(6).ToList();
         return new ReportSection(
             "Indirect objects",
-            $"Two names, one of them again: the sentence wants the other. It solves {r.Accuracy:P0} of the prompts. The output of one head at a time is " +
-            "taken from the run in which the right name is wanted into the one in which the wrong one is; 1 moves the whole answer. " +
-            $"The heads that move it most: {string.Join(", ", top.Select(h => $"{h.Layer}.{h.Head} ({Text(h.Restored)})"))}.",
+            $"Two names, one of them again: the sentence wants the other. It solves {r.Accuracy:P0} of the prompts. The output of one " +
+            "head at a time is taken from the run in which the right name is wanted into the one in which the wrong one is; 1 moves the " +
+            $"whole answer. The heads that move it most: {string.Join(", ", top.Select(h => $"{h.Layer}.{h.Head} ({Text(h.Restored)})"))}.",
             Map("Share of the logit difference restored", r.Restored, r.Layers, r.Heads, ColorScale.Of(r.Restored)),
             new DataTable("Prompts and logit differences", ["prompt", "clean", "corrupted"],
                 [.. prompts.Select((prompt, i) => (IReadOnlyList<string>)[prompt, Text(r.CleanByPrompt[i]), Text(r.CorruptByPrompt[i])])]));

@@ -14,7 +14,7 @@ public sealed record IndirectObjectResult
 
     public required IReadOnlyList<double> CorruptByPrompt { get; init; }
 
-    /// <summary>[index of the layer · Heads + head]: 0 as corrupted, 1 as clean; below 0 where the head works against the answer.</summary>
+    /// <summary>[index of the layer · Heads + head]: 0 as corrupted, 1 as clean; below 0 for heads that work against it.</summary>
     public required IReadOnlyList<double> Restored { get; init; }
 
     /// <summary>The share of clean prompts that the model solves.</summary>

@@ -15,14 +15,15 @@ public static class IndirectObjectStudy
     /// <exception cref="InterpException">TASK_NOT_SOLVED where the clean prompts give no larger logit difference than the corrupted
     /// ones, so that there is nothing to restore; CANCELLED between two passes.</exception>
     public static IndirectObjectResult Run(
-        HookedTransformer model, IndirectObjectTask task, Positions? layers = null, Action<StudyProgress>? progress = null, CancellationToken cancellation = default)
+        HookedTransformer model, IndirectObjectTask task, Positions? layers = null, Action<StudyProgress>? progress = null,
+        CancellationToken cancellation = default)
     {
         var clean = PerRow(model, task.Clean, task, cancellation);
         var corrupt = PerRow(model, task.Corrupt, task, cancellation);
         double right = clean.Average(), wrong = corrupt.Average();
         if (!(right > wrong))
             throw InterpException.Precondition("TASK_NOT_SOLVED",
-                $"The clean prompts have a mean logit difference of {right:F3}, the corrupted ones {wrong:F3}: there is nothing to restore.");
+                $"The clean prompts have a mean logit difference of {right:F3}, the corrupted ones {wrong:F3}: nothing is to be restored.");
         var sweep = model.Sweep(new Sweep
         {
             Base = new Plan { Rows = task.Corrupt },
@@ -42,7 +43,8 @@ public static class IndirectObjectStudy
         };
     }
 
-    private static double[] PerRow(HookedTransformer model, IReadOnlyList<Row> rows, IndirectObjectTask task, CancellationToken cancellation)
+    private static double[] PerRow(
+        HookedTransformer model, IReadOnlyList<Row> rows, IndirectObjectTask task, CancellationToken cancellation)
     {
         using var run = model.Run(new Plan { Rows = rows, Objective = new Objective { Metric = task.Metric } }, cancellation);
         using var scope = NewDisposeScope();

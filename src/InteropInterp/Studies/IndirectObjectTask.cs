@@ -12,13 +12,15 @@ namespace InteropInterp.Studies;
 /// <param name="Corrupt">The same with the other name the second time; as long, row by row.</param>
 /// <param name="Correct">Per row, the token that the clean prompt wants.</param>
 /// <param name="Incorrect">Per row, the other name.</param>
-public sealed record IndirectObjectTask(IReadOnlyList<Row> Clean, IReadOnlyList<Row> Corrupt, IReadOnlyList<int> Correct, IReadOnlyList<int> Incorrect)
+public sealed record IndirectObjectTask(
+    IReadOnlyList<Row> Clean, IReadOnlyList<Row> Corrupt, IReadOnlyList<int> Correct, IReadOnlyList<int> Incorrect)
 {
     private const int Pairs = 4;
 
     private static readonly string[] Names =
     [
-        " Mary", " John", " Anna", " Peter", " Sarah", " David", " Alice", " Robert", " Emma", " James", " Laura", " Thomas", " Kate", " Michael", " Jane", " Paul",
+        " Mary", " John", " Anna", " Peter", " Sarah", " David", " Alice", " Robert", " Emma", " James", " Laura",
+        " Thomas", " Kate", " Michael", " Jane", " Paul",
     ];
 
     /// <summary>logit(correct) - logit(incorrect) behind the prompt; below 0 where the model names the wrong one.</summary>
@@ -32,7 +34,8 @@ public sealed record IndirectObjectTask(IReadOnlyList<Row> Clean, IReadOnlyList<
     {
         var known = Names.Where(name => tokenizer.Tokenizer.Encode(name).Length == 1).ToList();
         if (known.Count < 2 * Pairs) return null;
-        var pairs = Enumerable.Range(0, Pairs).SelectMany(i => new[] { (known[2 * i], known[2 * i + 1]), (known[2 * i + 1], known[2 * i]) });
+        var pairs = Enumerable.Range(0, Pairs)
+            .SelectMany(i => new[] { (known[2 * i], known[2 * i + 1]), (known[2 * i + 1], known[2 * i]) });
         // The names keep their places; (a, b): b comes again and a is the answer.
         var sentences = pairs.Select((pair, i) => (
             Answer: pair.Item1, Other: pair.Item2,

@@ -49,7 +49,8 @@ public sealed record InductionCard
             Seed = trainer.Options.Seed,
             Steps = trainer.Step,
             Threads = TorchSharp.torch.get_num_threads(),
-            LossByStep = losses.Select((loss, i) => (Step: i + 1L, loss)).Where(x => x.Step == 1 || x.Step % 100 == 0).ToDictionary(x => x.Step, x => x.loss),
+            LossByStep = losses.Select((loss, i) => (Step: i + 1L, loss)).Where(x => x.Step == 1 || x.Step % 100 == 0)
+                .ToDictionary(x => x.Step, x => x.loss),
             FirstStepBelowOne = below,
             FirstLoss = study.FirstLoss,
             RepeatLoss = study.RepeatLoss,

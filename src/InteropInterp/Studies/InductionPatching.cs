@@ -24,10 +24,12 @@ public static class InductionPatching
     public static IReadOnlyList<string> Corruptions { get; } = ["AB", "BA", "BB", "BC"];
 
     internal static InductionPatchingResult Run(
-        HookedTransformer model, RandomTokens random, HeadScores scores, InductionStudyOptions options, Action<StudyProgress>? progress, CancellationToken cancellation)
+        HookedTransformer model, RandomTokens random, HeadScores scores, InductionStudyOptions options,
+        Action<StudyProgress>? progress, CancellationToken cancellation)
     {
         var layer = BestLayer(scores);
-        int[] heads = [.. scores.Ranked(scores.Induction).Where(h => h.Layer == layer).Take(options.SingleHeads).Select(h => h.Head).Order()];
+        int[] heads =
+            [.. scores.Ranked(scores.Induction).Where(h => h.Layer == layer).Take(options.SingleHeads).Select(h => h.Head).Order()];
         var segments = "ABC".ToDictionary(name => name, name => random.Segments(name, options.PatchedRows));
         Plan Rows(string names) => new()
         {
@@ -37,7 +39,8 @@ public static class InductionPatching
         };
         double Metric(Tensor logits) => MeanLogProb(logits, segments['A']);
 
-        using var clean = model.Run(Rows("AA") with { Captures = [.. Sites.Select(site => new Capture(new HookPoint(site, layer).Name))] }, cancellation);
+        var parts = Sites.Select(site => new Capture(new HookPoint(site, layer).Name));
+        using var clean = model.Run(Rows("AA") with { Captures = [.. parts] }, cancellation);
         var source = new SweepFromCache(clean.Captures);
         Sweep Cells(string corruption, HookSite site, params SweepAxis[] axes) => new()
         {
@@ -53,7 +56,8 @@ public static class InductionPatching
                 progress?.Invoke(new StudyProgress("patching", i * Sites.Length + part, Corruptions.Count * Sites.Length));
                 var whole = model.Sweep(Cells(Corruptions[i], Sites[part], SweepAxis.Layer), cancellation);
                 (together[part], baseline) = (whole.Values[0], whole.Baseline);
-                alone[part] = [.. model.Sweep(Cells(Corruptions[i], Sites[part], SweepAxis.Layer, SweepAxis.Head) with { Heads = Positions.At(heads) }, cancellation).Values];
+                var each = Cells(Corruptions[i], Sites[part], SweepAxis.Layer, SweepAxis.Head) with { Heads = Positions.At(heads) };
+                alone[part] = [.. model.Sweep(each, cancellation).Values];
             }
             effects.Add(new CorruptionEffect(Corruptions[i], baseline, together, alone));
         }
@@ -72,7 +76,8 @@ public static class InductionPatching
         using var scope = NewDisposeScope();
         var count = segments[0].Length - 1;
         var predictions = logits.narrow(1, logits.size(1) - count - 1, count);
-        var targets = tensor(segments.SelectMany(s => s.Skip(1)).Select(t => (long)t).ToArray(), [segments.Count, count], device: logits.device).unsqueeze(-1);
+        var ids = segments.SelectMany(s => s.Skip(1)).Select(t => (long)t).ToArray();
+        var targets = tensor(ids, [segments.Count, count], device: logits.device).unsqueeze(-1);
         var logProbs = predictions.gather(-1, targets).squeeze(-1) - predictions.logsumexp(-1);
         return logProbs.mean().to(ScalarType.Float64).item<double>();
     }

@@ -22,4 +22,5 @@ public sealed record InductionPatchingResult
 /// <param name="Baseline">The metric with nothing patched.</param>
 /// <param name="AllHeads">With all heads of the layer patched; by part.</param>
 /// <param name="SingleHeads">[part][head], one head patched.</param>
-public sealed record CorruptionEffect(string Name, double Baseline, IReadOnlyList<double> AllHeads, IReadOnlyList<IReadOnlyList<double>> SingleHeads);
+public sealed record CorruptionEffect(
+    string Name, double Baseline, IReadOnlyList<double> AllHeads, IReadOnlyList<IReadOnlyList<double>> SingleHeads);

@@ -13,7 +13,8 @@ public static class InductionStudy
 {
     /// <exception cref="InterpException">STUDY_NOT_APPLICABLE; CANCELLED between two passes.</exception>
     public static InductionStudyResult Run(
-        HookedTransformer model, InductionStudyOptions? options = null, Action<StudyProgress>? progress = null, CancellationToken cancellation = default)
+        HookedTransformer model, InductionStudyOptions? options = null, Action<StudyProgress>? progress = null,
+        CancellationToken cancellation = default)
     {
         options ??= new InductionStudyOptions();
         var random = new RandomTokens(model, options);

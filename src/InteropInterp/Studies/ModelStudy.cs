@@ -11,7 +11,8 @@ public static class ModelStudy
 
     /// <exception cref="InterpException">STUDY_NOT_APPLICABLE; CANCELLED between two passes.</exception>
     public static ModelStudyResult Run(
-        HookedTransformer model, InductionStudyOptions? options = null, Action<StudyProgress>? progress = null, CancellationToken cancellation = default)
+        HookedTransformer model, InductionStudyOptions? options = null, Action<StudyProgress>? progress = null,
+        CancellationToken cancellation = default)
     {
         var induction = InductionStudy.Run(model, options, progress, cancellation);
         var patterns = HeadPattern.Of(model, new Row(induction.Example), Shown(induction.Scores), cancellation);
@@ -28,10 +29,12 @@ public static class ModelStudy
         };
     }
 
-    private static (IndirectObjectTask?, IndirectObjectResult?, string?) IndirectObject(HookedTransformer model, Action<StudyProgress>? progress, CancellationToken cancellation)
+    private static (IndirectObjectTask?, IndirectObjectResult?, string?) IndirectObject(
+        HookedTransformer model, Action<StudyProgress>? progress, CancellationToken cancellation)
     {
         if (!model.HasTokenizer) return (null, null, "The model has no tokenizer.");
-        if (IndirectObjectTask.For(model.Tokenizer) is not { } task) return (null, null, "Its tokenizer does not have the names as single tokens.");
+        if (IndirectObjectTask.For(model.Tokenizer) is not { } task)
+            return (null, null, "Its tokenizer does not have the names as single tokens.");
         if (task.Clean[0].Length > model.Config.ContextLength) return (null, null, "Its context is shorter than the sentences.");
         try
         {

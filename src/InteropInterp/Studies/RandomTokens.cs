@@ -15,11 +15,13 @@ internal sealed class RandomTokens
         var c = model.Config;
         Check(c.LayerCount > 0, "it has no layers");
         Check(c.IsCausal, "its attention is bidirectional, so it predicts no next token");
-        Check(c.OutputVocabularySize == c.VocabularySize, $"it reads {c.VocabularySize} tokens and predicts {c.OutputVocabularySize}: not the next token");
+        Check(c.OutputVocabularySize == c.VocabularySize,
+            $"it reads {c.VocabularySize} tokens and predicts {c.OutputVocabularySize}: not the next token");
         seed = options.Seed;
         Bos = model.HasTokenizer && model.Tokenizer.DefaultPrependBos ? model.Tokenizer.BosId : null;
         Period = Math.Min(options.Period, (c.ContextLength - (Bos is null ? 0 : 1)) / 2);
-        Check(Period >= ShortestPeriod, $"its context of {c.ContextLength} tokens has no room for a segment of {ShortestPeriod} tokens twice");
+        Check(Period >= ShortestPeriod,
+            $"its context of {c.ContextLength} tokens has no room for a segment of {ShortestPeriod} tokens twice");
         candidates = Candidates(model);
         Check(candidates.Count > Period, $"its vocabulary of {c.VocabularySize} is too small for random segments");
     }
@@ -32,7 +34,8 @@ internal sealed class RandomTokens
     public double UniformLoss => Math.Log(candidates.Count);
 
     /// <summary>The segments that a letter stands for.</summary>
-    public IReadOnlyList<int[]> Segments(char name, int count) => RepeatedTokens.Segments(seed, (long)name << 32, count, Period, candidates);
+    public IReadOnlyList<int[]> Segments(char name, int count) =>
+        RepeatedTokens.Segments(seed, (long)name << 32, count, Period, candidates);
 
     // In a large vocabulary the first and the last tokens are bytes, punctuation and rarities: TransformerLens's demo takes 1000 to 10000.
     private static IReadOnlyList<int> Candidates(HookedTransformer model)
@@ -45,6 +48,7 @@ internal sealed class RandomTokens
 
     private static void Check(bool condition, string reason)
     {
-        if (!condition) throw InterpException.Precondition("STUDY_NOT_APPLICABLE", $"Repeated random tokens do not suit this model: {reason}.");
+        if (!condition)
+            throw InterpException.Precondition("STUDY_NOT_APPLICABLE", $"Repeated random tokens do not suit this model: {reason}.");
     }
 }

@@ -27,7 +27,8 @@ public sealed class AdamW : IDisposable
         this.parameters = [.. all.Select(p => p.Value)];
         InterpException.Require(this.parameters.Length > 0, "NOTHING_TO_TRAIN", "An optimiser needs at least one parameter.");
         foreach (var (name, tensor) in all)
-            InterpException.Require(tensor.is_contiguous(), "PARAMETER_NOT_CONTIGUOUS", $"The parameter '{name}' is not contiguous: it would be updated element by wrong element.");
+            InterpException.Require(tensor.is_contiguous(), "PARAMETER_NOT_CONTIGUOUS",
+                $"The parameter '{name}' is not contiguous: it would be updated element by wrong element.");
         using var scope = NewDisposeScope();
         using var mode = no_grad();
         first = [.. this.parameters.Select(p => zeros_like(p).DetachFromDisposeScope())];

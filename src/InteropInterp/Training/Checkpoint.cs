@@ -44,7 +44,7 @@ public sealed class Checkpoint : IDisposable
         });
     }
 
-    /// <exception cref="InterpException">CHECKPOINT_INVALID: not a checkpoint, or that of another trainer; and those of opening a file.</exception>
+    /// <exception cref="InterpException">CHECKPOINT_INVALID: not a checkpoint, or another trainer's; those of opening a file.</exception>
     public static Checkpoint Open(string path, string trainer)
     {
         var source = SafeTensorsFile.Open(path);
@@ -55,7 +55,8 @@ public sealed class Checkpoint : IDisposable
                 || !long.TryParse(notes.GetValueOrDefault("step"), NumberStyles.None, CultureInfo.InvariantCulture, out var step))
                 throw InterpException.DataLoss("CHECKPOINT_INVALID", $"'{path}' is no checkpoint of a training run.");
             if (notes.GetValueOrDefault("trainer") is var kind && kind != trainer)
-                throw InterpException.DataLoss("CHECKPOINT_INVALID", $"'{path}' is a checkpoint of '{kind}'; one of '{trainer}' was expected.");
+                throw InterpException.DataLoss("CHECKPOINT_INVALID",
+                    $"'{path}' is a checkpoint of '{kind}'; one of '{trainer}' was expected.");
             return new Checkpoint(path, source, settings, step);
         }
         catch
@@ -77,7 +78,8 @@ public sealed class Checkpoint : IDisposable
             var stored = Read(name);
             if (stored.dtype != target.dtype || !stored.shape.SequenceEqual(target.shape))
                 throw InterpException.DataLoss("CHECKPOINT_INVALID",
-                    $"'{Path}': {name} is {stored.dtype} [{string.Join(", ", stored.shape)}]; the run has {target.dtype} [{string.Join(", ", target.shape)}].");
+                    $"'{Path}': {name} is {stored.dtype} [{string.Join(", ", stored.shape)}]; " +
+                    $"the run has {target.dtype} [{string.Join(", ", target.shape)}].");
             target.copy_(stored);
         }
     }

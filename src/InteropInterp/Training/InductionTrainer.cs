@@ -103,7 +103,8 @@ public sealed class InductionTrainer : IDisposable
     public void Save(string path)
     {
         using var scope = NewDisposeScope();
-        Checkpoint.Save(path, Kind, Step, JsonSerializer.Serialize(Options), State.Append(KeyValuePair.Create("losses", tensor(losses.ToArray()))));
+        Checkpoint.Save(path, Kind, Step, JsonSerializer.Serialize(Options),
+            State.Append(KeyValuePair.Create("losses", tensor(losses.ToArray()))));
     }
 
     public void Dispose()

@@ -25,9 +25,12 @@ public sealed record InductionTrainerOptions
 
     internal LearningRateSchedule Schedule => new(LearningRate);
 
-    internal static InductionTask Task => new(InductionVocabulary.Symbols.Length, InductionVocabulary.Bos, ContextLength, ShortestSegment: 10, LongestSegment: 23);
+    internal static InductionTask Task =>
+        new(InductionVocabulary.Symbols.Length, InductionVocabulary.Bos, ContextLength, ShortestSegment: 10, LongestSegment: 23);
 
-    /// <summary>No norm, no MLP, no biases; positions reach queries and keys only (shortformer), so that what is copied is a token.</summary>
+    /// <summary>
+    /// No norm, no MLP, no biases; positions reach queries and keys only (shortformer), so that what is copied is a token.
+    /// </summary>
     internal TransformerConfig Config => new()
     {
         ModelName = "induction",
@@ -48,7 +51,8 @@ public sealed record InductionTrainerOptions
     {
         InterpException.Require(Steps is > 0 and <= 10_000_000, "INVALID_OPTION", $"steps is {Steps}; it must be 1 to 10,000,000.");
         InterpException.Require(BatchSize is > 0 and <= 4096, "INVALID_OPTION", $"The batch size is {BatchSize}; it must be 1 to 4096.");
-        InterpException.Require(LearningRate is > 0 and <= 1, "INVALID_OPTION", $"The learning rate is {LearningRate}; it must be above 0 and at most 1.");
+        InterpException.Require(LearningRate is > 0 and <= 1, "INVALID_OPTION",
+            $"The learning rate is {LearningRate}; it must be above 0 and at most 1.");
         InterpException.Require(CheckpointEvery > 0, "INVALID_OPTION", $"Checkpoints every {CheckpointEvery} steps: it must be above 0.");
         Optimiser.Check();
     }

@@ -13,7 +13,8 @@ public class HeadScoresTests
         var folder = SharedFolder.Path("models", "04_induction_attn2L", "derived");
         using var golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "induction_head_infinite.golden.json")));
         double[] Numbers(string name) => [.. golden.RootElement.GetProperty(name).EnumerateArray().Select(x => x.GetDouble())];
-        var rows = golden.RootElement.GetProperty("tokens").EnumerateArray().Select(row => (int[])[.. row.EnumerateArray().Select(x => x.GetInt32())]).ToList();
+        var rows = golden.RootElement.GetProperty("tokens").EnumerateArray()
+            .Select(row => (int[])[.. row.EnumerateArray().Select(x => x.GetInt32())]).ToList();
         var repeated = RepeatedTokens.Of([.. rows.Select(r => r[..42])], bos: null);
         Assert.Equal(rows, repeated.Rows.Select(r => r.Tokens));
 
@@ -30,7 +31,8 @@ public class HeadScoresTests
         // Without queries every key scores the same: position i attends 1 / (i + 1) to each.
         using var model = ModelLoader.Random(new TransformerConfig
         {
-            LayerCount = 1, ModelWidth = 8, HeadCount = 2, HeadWidth = 4, ContextLength = 16, VocabularySize = 20, AttentionOnly = true, InitializerRange = 0,
+            LayerCount = 1, ModelWidth = 8, HeadCount = 2, HeadWidth = 4, ContextLength = 16, VocabularySize = 20,
+                AttentionOnly = true, InitializerRange = 0,
         });
         var scores = HeadScores.Measure(model, RepeatedTokens.Of([[1, 2, 3, 4, 5]], bos: 0));
         double Even(int from) => Enumerable.Range(from, 11 - from).Average(i => 1.0 / (i + 1));

@@ -10,7 +10,8 @@ public class EmbeddedModelsTests
     {
         Assert.Equal(["induction"], EmbeddedModels.Names);
         using var model = HookedTransformer.FromPretrained("induction");
-        Assert.Equal((2, 4, 49, true), (model.Config.LayerCount, model.Config.HeadCount, model.Config.VocabularySize, model.Config.IsShortformer));
+        Assert.Equal((2, 4, 49, true),
+            (model.Config.LayerCount, model.Config.HeadCount, model.Config.VocabularySize, model.Config.IsShortformer));
         const string Prompt = "lazydog-jumps lazyd";
         Assert.Equal("lazydog-jumps lazydog-jumps", model.Generate(Prompt, new GenerationOptions { MaxNewTokens = 8, Sample = false }));
     }

@@ -13,7 +13,8 @@ public class FragmentTests
     [Fact]
     public void A_heatmap_has_a_cell_per_value_each_with_its_value_on_hover()
     {
-        var html = new Heatmap("Scores", [0.5, -1, double.NaN, 2], ["a", "b"], ["x", "y"]) { RowName = "layer", ColumnName = "head" }.ToHtml();
+        var html =
+            new Heatmap("Scores", [0.5, -1, double.NaN, 2], ["a", "b"], ["x", "y"]) { RowName = "layer", ColumnName = "head" }.ToHtml();
         Assert.Equal(4, Regex.Count(html, "<rect "));
         Assert.Contains("<title>layer a, head y: -1</title><rect class=\"interp-below\"", html);
         Assert.Contains("<title>layer b, head x: not a number</title>", html);
@@ -35,7 +36,8 @@ public class FragmentTests
             new LineChart(Hostile, Hostile, Hostile, [new ChartLine(Hostile, [1, 2])]),
             new AttentionPatterns(Hostile, [Hostile], [new AttentionPattern(Hostile, [1])]),
         ];
-        foreach (var html in fragments.Select(f => f.ToHtml()).Append(new ReportPage(Hostile, Hostile, [new ReportSection(Hostile, Hostile, fragments)]).ToHtml()))
+        foreach (var html in fragments.Select(f => f.ToHtml())
+            .Append(new ReportPage(Hostile, Hostile, [new ReportSection(Hostile, Hostile, fragments)]).ToHtml()))
         {
             Assert.DoesNotContain("<img src=x", html);
             Assert.DoesNotContain("onerror=\"", html);
@@ -92,7 +94,8 @@ public class FragmentTests
         {
             var length = BinaryPrimitives.ReadInt32BigEndian(png.AsSpan(at));
             var data = png[(at + 8)..(at + 8 + length)];
-            Assert.Equal(System.IO.Hashing.Crc32.HashToUInt32(png.AsSpan(at + 4, length + 4)), BinaryPrimitives.ReadUInt32BigEndian(png.AsSpan(at + 8 + length)));
+            Assert.Equal(System.IO.Hashing.Crc32.HashToUInt32(png.AsSpan(at + 4, length + 4)),
+                BinaryPrimitives.ReadUInt32BigEndian(png.AsSpan(at + 8 + length)));
             if (Encoding.ASCII.GetString(png, at + 4, 4) == type) return data;
             at += length + 12;
         }

@@ -12,7 +12,9 @@ public class StudyReportTests
     [Fact]
     public void A_model_of_broken_weights_has_a_page_of_no_numbers()
     {
-        using var model = HookedTransformer.FromConfig(new TransformerConfig { LayerCount = 1, ModelWidth = 8, HeadWidth = 4, ContextLength = 16, VocabularySize = 20, AttentionOnly = true });
+        using var model =
+            HookedTransformer.FromConfig(new TransformerConfig { LayerCount = 1, ModelWidth = 8, HeadWidth = 4,
+                ContextLength = 16, VocabularySize = 20, AttentionOnly = true });
         using (NewDisposeScope())
         using (var nan = float.NaN.ToScalar()) model.Weights["blocks.0.attn.W_Q"].fill_(nan);
         var study = ModelStudy.Run(model, new InductionStudyOptions { Rows = 1, PatchedRows = 1, SingleHeads = 1 });
@@ -25,7 +27,8 @@ public class StudyReportTests
     {
         using var model = HookedTransformer.FromPretrained("induction");
         var study = ModelStudy.Run(model, new InductionStudyOptions { Rows = 2, PatchedRows = 2, SingleHeads = 2 });
-        var indirect = new IndirectObjectResult { Layers = [1], Heads = 4, CleanByPrompt = [2], CorruptByPrompt = [-1], Restored = [0.1, -0.2, 0.7, 0.3] };
+        var indirect = new IndirectObjectResult { Layers = [1], Heads = 4, CleanByPrompt = [2], CorruptByPrompt = [-1],
+            Restored = [0.1, -0.2, 0.7, 0.3] };
         var html = StudyReport.Page(study with { IndirectObject = indirect }, model.Config, ["Who <is> it"]).ToHtml();
         FragmentTests.SelfContained(html);
         foreach (var expected in new[]

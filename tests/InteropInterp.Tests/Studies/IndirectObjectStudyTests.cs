@@ -15,9 +15,11 @@ public class IndirectObjectStudyTests
         var folder = SharedFolder.Path("models", "09_smollm2_135m");
         using var facts = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "golden.json")));
         var ioi = facts.RootElement.GetProperty("ioi");
-        int[][] Ids(string name) => [.. ioi.GetProperty(name).EnumerateArray().Select(row => (int[])[.. row.EnumerateArray().Select(x => x.GetInt32())])];
+        int[][] Ids(string name) =>
+            [.. ioi.GetProperty(name).EnumerateArray().Select(row => (int[])[.. row.EnumerateArray().Select(x => x.GetInt32())])];
         var answers = Ids("answer_ids");
-        var task = new IndirectObjectTask(Row.From(Ids("clean_ids")), Row.From(Ids("corrupt_ids")), [.. answers.Select(a => a[0])], [.. answers.Select(a => a[1])]);
+        var task = new IndirectObjectTask(Row.From(Ids("clean_ids")), Row.From(Ids("corrupt_ids")), [.. answers.Select(a => a[0])],
+            [.. answers.Select(a => a[1])]);
 
         // The upper layers, where the answer is moved: a third of the cells, a tenth of the work.
         const int First = 17;
@@ -67,7 +69,9 @@ public class IndirectObjectStudyTests
     [Fact]
     public void Where_nothing_is_to_be_restored_it_says_so()
     {
-        using var model = HookedTransformer.FromConfig(new TransformerConfig { LayerCount = 1, ModelWidth = 8, HeadWidth = 4, ContextLength = 8, VocabularySize = 20, AttentionOnly = true });
+        using var model =
+            HookedTransformer.FromConfig(new TransformerConfig { LayerCount = 1, ModelWidth = 8, HeadWidth = 4,
+                ContextLength = 8, VocabularySize = 20, AttentionOnly = true });
         var task = new IndirectObjectTask([new Row([1, 2, 3])], [new Row([1, 2, 3])], [4], [5]);
         Assert.Equal("TASK_NOT_SOLVED", Assert.Throws<InterpException>(() => IndirectObjectStudy.Run(model, task)).Reason);
     }

@@ -20,7 +20,8 @@ public class InductionStudyTests
     {
         var r = Study();
         Assert.True(r.RepeatLoss < 0.4, $"repeat loss {r.RepeatLoss}");
-        Assert.True(r.RandomLoss > r.UniformLoss && r.FirstLoss > r.UniformLoss, $"random tokens cannot be predicted: {r.RandomLoss}, {r.FirstLoss}");
+        Assert.True(r.RandomLoss > r.UniformLoss && r.FirstLoss > r.UniformLoss,
+            $"random tokens cannot be predicted: {r.RandomLoss}, {r.FirstLoss}");
         Assert.Equal(Math.Log(48), r.UniformLoss, 1e-12);
         Assert.Equal((2, 4), (r.Scores.Layers, r.Scores.Heads));
         Assert.True(r.Scores.PreviousToken.Take(4).Max() > 0.6, "a previous-token head in layer 0");
@@ -32,11 +33,13 @@ public class InductionStudyTests
     public void The_card_says_what_is_measured()
     {
         var r = Study();
-        using var card = System.Text.Json.JsonDocument.Parse(File.ReadAllText(Path.Combine(EmbeddedModels.Find("induction")!, "card.json")));
+        using var card =
+            System.Text.Json.JsonDocument.Parse(File.ReadAllText(Path.Combine(EmbeddedModels.Find("induction")!, "card.json")));
         var root = card.RootElement;
         Assert.Equal(root.GetProperty("repeat_loss").GetDouble(), r.RepeatLoss, 1e-4);
         Assert.Equal(root.GetProperty("first_loss").GetDouble(), r.FirstLoss, 1e-4);
-        Assert.Equal(root.GetProperty("previous_token").EnumerateArray().Max(x => x.GetDouble()), r.Scores.PreviousToken.Take(4).Max(), 1e-4);
+        Assert.Equal(root.GetProperty("previous_token").EnumerateArray().Max(x => x.GetDouble()),
+            r.Scores.PreviousToken.Take(4).Max(), 1e-4);
         Assert.Equal(root.GetProperty("induction").EnumerateArray().Max(x => x.GetDouble()), r.Scores.Induction.Skip(4).Max(), 1e-4);
         Assert.All(root.GetProperty("acceptance").EnumerateArray(), c => Assert.True(c.GetProperty("is_met").GetBoolean(), c.GetRawText()));
         Assert.InRange(root.GetProperty("first_step_below_one").GetInt32(), 100, 1500);
@@ -80,7 +83,8 @@ public class InductionStudyTests
     {
         using var model = HookedTransformer.FromConfig(new TransformerConfig
         {
-            LayerCount = 2, ModelWidth = 16, HeadCount = 4, HeadWidth = 4, KeyValueHeads = 2, ContextLength = 24, VocabularySize = 40, AttentionOnly = true,
+            LayerCount = 2, ModelWidth = 16, HeadCount = 4, HeadWidth = 4, KeyValueHeads = 2, ContextLength = 24,
+                VocabularySize = 40, AttentionOnly = true,
             PositionalEmbedding = "rotary", Normalization = "RMS", InitializerRange = 0.6, Seed = 4,
         });
         var r = InductionStudy.Run(model, new InductionStudyOptions { Rows = 2, PatchedRows = 2 }).Patching;
@@ -96,7 +100,8 @@ public class InductionStudyTests
     [InlineData("tiny", "vocabulary")]
     public void Models_it_does_not_suit_are_refused_with_the_reason(string kind, string reason)
     {
-        var config = new TransformerConfig { LayerCount = 1, ModelWidth = 8, HeadWidth = 4, ContextLength = 32, VocabularySize = 30, AttentionOnly = true };
+        var config = new TransformerConfig { LayerCount = 1, ModelWidth = 8, HeadWidth = 4, ContextLength = 32,
+            VocabularySize = 30, AttentionOnly = true };
         using var model = HookedTransformer.FromConfig(kind switch
         {
             "bidirectional" => config with { AttentionDirection = "bidirectional" },

@@ -50,7 +50,8 @@ public class AdamWTests
     {
         using var scope = NewDisposeScope();
         Assert.Equal("NOTHING_TO_TRAIN", Assert.Throws<InterpException>(() => new AdamW([])).Reason);
-        Assert.Equal("PARAMETER_NOT_CONTIGUOUS", Assert.Throws<InterpException>(() => new AdamW([KeyValuePair.Create("w", zeros(2, 3).t())])).Reason);
+        Assert.Equal("PARAMETER_NOT_CONTIGUOUS",
+            Assert.Throws<InterpException>(() => new AdamW([KeyValuePair.Create("w", zeros(2, 3).t())])).Reason);
         var error = Assert.Throws<InterpException>(() => new AdamW([KeyValuePair.Create("w", zeros(2))], new AdamWOptions { Beta2 = 1 }));
         Assert.Contains("beta2 is 1", error.Message);
     }

@@ -12,7 +12,8 @@ public class CheckpointTests
     {
         using var folder = new TemporaryFolder();
         using var scope = NewDisposeScope();
-        Checkpoint.Save(folder.File("c"), "test", 7, "{\"a\":1}", [Named("w", tensor(new float[] { 0, 1, 2, 3, 4, 5 }, [2, 3])), Named("n", tensor(3f))]);
+        Checkpoint.Save(folder.File("c"), "test", 7, "{\"a\":1}",
+            [Named("w", tensor(new float[] { 0, 1, 2, 3, 4, 5 }, [2, 3])), Named("n", tensor(3f))]);
         using var checkpoint = Checkpoint.Open(folder.File("c"), "test");
         var w = zeros(2, 3);
         checkpoint.CopyInto([Named("w", w)]);

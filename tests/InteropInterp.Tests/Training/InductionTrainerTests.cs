@@ -13,7 +13,8 @@ public class InductionTrainerTests
     {
         using var card = JsonDocument.Parse(File.ReadAllText(Path.Combine(EmbeddedModels.Find("induction")!, "card.json")));
         var expected = card.RootElement.GetProperty("loss_by_step");
-        using var trainer = new InductionTrainer(new InductionTrainerOptions { Steps = 100, Seed = card.RootElement.GetProperty("seed").GetInt64() });
+        using var trainer =
+            new InductionTrainer(new InductionTrainerOptions { Steps = 100, Seed = card.RootElement.GetProperty("seed").GetInt64() });
         trainer.Run();
         Assert.Equal(100, trainer.Step);
         Assert.Equal(expected.GetProperty("1").GetDouble(), trainer.Losses[0], 1e-4);
@@ -42,7 +43,8 @@ public class InductionTrainerTests
         using (var stop = new CancellationTokenSource())
         using (var trainer = new InductionTrainer(options))
         {
-            var error = Assert.Throws<InterpException>(() => trainer.Run(folder.File("stopped"), t => stop.CancelAfterStep(t, 2), stop.Token));
+            var error =
+                Assert.Throws<InterpException>(() => trainer.Run(folder.File("stopped"), t => stop.CancelAfterStep(t, 2), stop.Token));
             Assert.Equal((ErrorCode.Cancelled, 2L), (error.Code, trainer.Step));
         }
         using (var rest = InductionTrainer.Resume(folder.File("stopped"))) rest.Run(folder.File("stopped"));
@@ -69,8 +71,10 @@ public class InductionTrainerTests
     public void Options_and_checkpoints_that_cannot_be_are_refused()
     {
         using var folder = new TemporaryFolder();
-        Assert.Contains("steps is 0", Assert.Throws<InterpException>(() => new InductionTrainer(new InductionTrainerOptions { Steps = 0 })).Message);
-        Assert.Contains("learning rate", Assert.Throws<InterpException>(() => new InductionTrainer(new InductionTrainerOptions { LearningRate = -1 })).Message);
+        Assert.Contains("steps is 0",
+            Assert.Throws<InterpException>(() => new InductionTrainer(new InductionTrainerOptions { Steps = 0 })).Message);
+        Assert.Contains("learning rate",
+            Assert.Throws<InterpException>(() => new InductionTrainer(new InductionTrainerOptions { LearningRate = -1 })).Message);
         using (var trainer = new InductionTrainer(new InductionTrainerOptions { Steps = 2, BatchSize = 1 })) trainer.Run(folder.File("c"));
         var error = Assert.Throws<InterpException>(() => InductionTrainer.Resume(folder.File("c"), steps: 1));
         Assert.Contains("2 steps", error.Message);

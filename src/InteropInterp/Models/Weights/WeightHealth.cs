@@ -18,7 +18,8 @@ public sealed record WeightHealth(string Name, long Count, long NotANumber, long
     public bool IsDead => Largest == 0 && !IsBroken && !WeightNames.IsBias(Name) && !Name.EndsWith(".b", StringComparison.Ordinal);
 
     /// <summary>Looks through all weights of a model.</summary>
-    public static IReadOnlyList<WeightHealth> Of(TransformerModel model) => [.. model.StateDict.Names.Select(name => Of(name, model.StateDict))];
+    public static IReadOnlyList<WeightHealth> Of(TransformerModel model) =>
+        [.. model.StateDict.Names.Select(name => Of(name, model.StateDict))];
 
     private static WeightHealth Of(string name, StateDict weights)
     {

@@ -10,7 +10,9 @@ public class WeightHealthTests
     [Fact]
     public void Broken_and_dead_weights_are_named_and_counted()
     {
-        using var model = ModelLoader.Random(new TransformerConfig { LayerCount = 2, ModelWidth = 8, HeadWidth = 4, ContextLength = 8, VocabularySize = 10, Activation = "relu" });
+        using var model =
+            ModelLoader.Random(new TransformerConfig { LayerCount = 2, ModelWidth = 8, HeadWidth = 4, ContextLength = 8,
+                VocabularySize = 10, Activation = "relu" });
         Assert.All(WeightHealth.Of(model), w => Assert.False(w.IsBroken || w.IsDead, w.ToString()));
         using (NewDisposeScope())
         {
