@@ -16,6 +16,8 @@ internal sealed record DiagonalMeans(params IReadOnlyList<(int Distance, int Fro
     public void Check(HookPoint point, IReadOnlyList<long> shape) => InterpException.Require(point.Site == HookSite.Pattern,
         "NOT_A_PATTERN", $"Means over diagonals are of attention patterns; '{point.Name}' is none.");
 
+    public IReadOnlyList<long> Shape(IReadOnlyList<long> shape) => [shape[0], shape[1], Diagonals.Count];
+
     /// <param name="activation">[rows, heads, query, key].</param>
     /// <returns>[rows, heads, diagonals].</returns>
     public Tensor Apply(Tensor activation) => stack([.. Diagonals.Select(d => Mean(activation, d.Distance, d.From))], -1);

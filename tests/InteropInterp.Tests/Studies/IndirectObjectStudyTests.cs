@@ -9,7 +9,7 @@ namespace InteropInterp.Tests.Studies;
 
 public class IndirectObjectStudyTests
 {
-    [Fact]
+    [Fact, Trait("Speed", "slow")]
     public void On_SmolLM2_it_names_the_heads_that_TransformerLenss_sweep_names()
     {
         var folder = SharedFolder.Path("models", "09_smollm2_135m");
