@@ -70,18 +70,35 @@ public sealed class DeviceWorker : IDisposable
         return item.Done.Task;
     }
 
-    /// <summary>Queues work of one step that has a result.</summary>
-    public async Task<T> Run<T>(Func<T> step, CancellationToken cancellation = default)
+    /// <summary>Queues work; it is disposed on this worker's thread, or here when it is refused.</summary>
+    /// <exception cref="InterpException">QUEUE_FULL; WORKER_STOPPED.</exception>
+    public async Task<T> Run<T>(IStepwise<T> work, CancellationToken cancellation = default)
     {
         var result = default(T)!;
-        IEnumerator Once()
+        // A foreach that has not begun disposes nothing: the work is the queue's only once its first step has come.
+        var begun = false;
+        IEnumerator Steps()
         {
-            result = step();
-            yield break;
+            begun = true;
+            using (work)
+            {
+                while (work.Advance()) yield return null;
+                result = work.TakeResult();
+            }
         }
-        await Run(Once(), cancellation).ConfigureAwait(false);
-        return result;
+        try
+        {
+            await Run(Steps(), cancellation).ConfigureAwait(false);
+            return result;
+        }
+        finally
+        {
+            if (!begun) work.Dispose();
+        }
     }
+
+    /// <summary>Queues work of one step that has a result.</summary>
+    public Task<T> Run<T>(Func<T> step, CancellationToken cancellation = default) => Run(Stepwise.Once(step), cancellation);
 
     /// <summary>Stops after the step in progress; what is not finished ends with CANCELLED.</summary>
     public void Dispose()

@@ -1,71 +1,23 @@
 using InteropInterp.Models.Forward;
-using InteropInterp.Native.Operators;
 using InteropInterp.Plans.Execution;
+using InteropInterp.Plans.Metrics;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Patching;
 
-/// <summary>From the last residual streams of some cells to their numbers, unembedding only what the metric reads.</summary>
-internal sealed class SweepMetric(Sweep sweep) : IDisposable
+/// <summary>From the last residual streams of some cells to their numbers, unembedding only what a declared metric reads.</summary>
+internal static class SweepMetric
 {
-    // A callable's logits of one cell: [rows, pos, vocabulary], NaN where they were not computed.
-    private Tensor? canvas;
-    private bool readsLastOnly;
-
-    /// <summary>The metric of the base run; finds out what a callable reads.</summary>
-    public double Baseline(Tensor residual, ForwardPass pass, RowBatch batch)
-    {
-        if (sweep.Metric is not null) return Values(residual, pass, batch, 1).Mean[0];
-        var logits = pass.Unembed(residual);
-        var value = sweep.Function!(logits.clone());
-        // Tried once with everything but the last position unknown: the same number means that it reads nothing else.
-        canvas = Ops.Full(logits.shape, double.NaN, logits.dtype, logits.device).DetachFromDisposeScope();
-        var last = logits.size(1) - 1;
-        canvas.narrow(1, last, 1).copy_(logits.narrow(1, last, 1));
-        readsLastOnly = batch.Geometry.IsRectangular && Same(value, canvas);
-        return value;
-    }
-
     /// <param name="residual">[cells · rows, pos, d_model].</param>
     /// <param name="batch">The rows of the plan, once per cell.</param>
-    /// <returns>Mean per cell, and per cell and row where the metric is declared.</returns>
-    public (double[] Mean, double[]? PerRow) Values(Tensor residual, ForwardPass pass, RowBatch batch, int cells)
+    /// <returns>Mean per cell, and per cell and row.</returns>
+    public static (double[] Mean, double[] PerRow) Values(Metric metric, Tensor residual, ForwardPass pass, RowBatch batch, int cells)
     {
         var rows = batch.Geometry.Rows.Count / cells;
-        if (sweep.Metric is not { } metric) return (ByFunction(residual, pass, cells, rows), null);
         var logits = metric.ReadsPosition is { } position
             ? pass.Unembed(RunOutputs.At(residual, batch.Position(position))).squeeze(1)
             : pass.Unembed(residual);
         var perRow = metric.PerRow(logits, batch.MetricRows).to(ScalarType.Float64).cpu().data<double>().ToArray();
         return ([.. Enumerable.Range(0, cells).Select(c => perRow.AsSpan(c * rows, rows).ToArray().Average())], perRow);
     }
-
-    private double[] ByFunction(Tensor residual, ForwardPass pass, int cells, int rows)
-    {
-        var last = residual.size(1) - 1;
-        var logits = pass.Unembed(readsLastOnly ? residual.narrow(1, last, 1) : residual);
-        var values = new double[cells];
-        for (var cell = 0; cell < cells; cell++)
-        {
-            var own = logits.narrow(0, (long)cell * rows, rows);
-            if (readsLastOnly) canvas!.narrow(1, last, 1).copy_(own);
-            values[cell] = sweep.Function!(readsLastOnly ? canvas! : own.clone());
-        }
-        return values;
-    }
-
-    private bool Same(double value, Tensor probe)
-    {
-        try
-        {
-            return sweep.Function!(probe) == value;
-        }
-        catch (Exception e) when (e is not OutOfMemoryException)
-        {
-            // It looked where nothing is.
-            return false;
-        }
-    }
-
-    public void Dispose() => canvas?.Dispose();
 }
