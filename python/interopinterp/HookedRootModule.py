@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import functools
 import warnings
 from typing import Any, Callable, Iterator, Literal
@@ -82,6 +83,9 @@ class HookedRootModule(Twofold):
 
     def points(self, name: NamesFilter, what: str) -> list[tuple[str, HookPoint]]:
         """The hook points that a name, a list of names, or a predicate over names means. Nothing is an error, with the nearest names."""
+        if isinstance(name, str) and "*" in name:
+            pattern, name = name, functools.partial(fnmatch.fnmatchcase, pat=name)
+            name.__name__ = pattern
         if isinstance(name, str):
             name = self.resolve(name)
             return [(name, self.hook_dict[name])]
@@ -109,10 +113,10 @@ class HookedRootModule(Twofold):
         self, name: str | Callable[[str], bool], hook: HookFunction | Op, dir: Literal["fwd", "bwd"] = "fwd", is_permanent: bool = False,
         level: int | None = None, prepend: bool = False,
     ) -> None:
-        """Adds a hook at a point, or at every point whose name a function is true of; see HookPoint.add_hook."""
+        """Adds a hook at a point, or at every point that a pattern with "*" or a function of names is true of; see HookPoint.add_hook."""
         for known, point in self.points(name, "hook point"):
             self.check_hooks_to_add(point, known, hook)
-            point.add_hook(hook, dir, is_permanent, level, prepend, is_optional=not isinstance(name, str))
+            point.add_hook(hook, dir, is_permanent, level, prepend, is_optional=not isinstance(name, str) or "*" in name)
 
     def add_perma_hook(self, name: str | Callable[[str], bool], hook: HookFunction | Op, dir: Literal["fwd", "bwd"] = "fwd") -> None:
         """Adds a hook that stays through reset_hooks()."""

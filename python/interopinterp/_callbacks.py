@@ -40,21 +40,14 @@ def has_torch_hooks(point: HookPoint) -> bool:
 
 def _register(scope: Any, point: HookPoint, function: Callable[[Any], Any]) -> int:
     transport = scope.model.transport
-    lent: list[str] = []
-
     def call(message: bytes) -> bytes | None:
         value = transport.borrow(pb.HookCall.FromString(message).activation)
         returned = function(value)
-        # The engine has taken over what earlier calls gave it.
-        transport.take_back(lent, [])
-        lent.clear()
         if returned is None or returned is value:
             return None
-        tensor, name = transport.lend(returned)
-        lent.append(name)
-        return pb.HookReply(replacement=tensor.ref).SerializeToString()
+        # A replacement is the engine's from here on.
+        return pb.HookReply(replacement=transport.lend(returned)[0].ref).SerializeToString()
 
-    scope.loans.on_exit(lambda: transport.take_back(lent, []))
     return scope.loans.callback(call)
 
 

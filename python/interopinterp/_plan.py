@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Iterable
 
+import numpy as np
+
 from interopinterp import _arrays as arrays
 from interopinterp import _callbacks as callbacks
 from interopinterp import _pb as pb
@@ -27,12 +29,14 @@ class PlanScope:
     loans  what lends tensors and functions for the call
     """
 
-    def __init__(self, model: Any, loans: Any, plan: pb.Plan | None = None):
+    def __init__(self, model: Any, loans: Any, plan: pb.Plan | None = None, recorder: Any = None):
         self.model = model
         self.loans = loans
         self.plan = pb.Plan() if plan is None else plan
         self.plan.flags.CopyFrom(flags(model.cfg))
+        self.recorder = recorder
         self._sources: list[tuple[Any, str]] = []
+        self._every = model.fireable() if model.call_every_hook_point else None
 
     def run(self, given: inputs.Input, start_at_layer: int | None = None, stop_at_layer: int | None = None) -> "PlanScope":
         """What runs, and from which layer to which."""
@@ -50,19 +54,26 @@ class PlanScope:
 
     def capture(self, names: Iterable[str], pos: Any = None, gradient: bool = False, before: bool = False) -> "PlanScope":
         """Activations (or gradients) to come back."""
+        saes = self.model.sae_names()
         for name in names:
+            if name in saes:
+                self.model.capture_sae(self, name, None if pos is None else selection.positions(pos))
+                continue
             capture = self.plan.captures.add(point=name, gradient=gradient, before=before)
             if pos is not None:
                 capture.where.positions.CopyFrom(selection.positions(pos))
         return self
 
-    def hooks(self, permanent_only: bool = False, backward: bool = False) -> "PlanScope":
-        """The hooks that stand in the model."""
+    def hooks(self, permanent_only: bool = False, backward: bool = False, edited: set[str] | None = None) -> "PlanScope":
+        """SAEs and hooks that stand in the model; of Python's forward hooks, where it is known which points they edited, only those there."""
+        self.model.splice_saes(self)
         for point in self.model.hook_points():
-            self._hooks(point, [h for h in point.fwd_hooks if h.is_permanent or not permanent_only], False)
+            looked = edited is not None and point.name not in edited
+            forward = [h for h in point.fwd_hooks if (h.is_permanent or not permanent_only) and (isinstance(h.user_hook, Op) or not looked)]
+            self._hooks(point, forward, False)
             if backward:
                 self._hooks(point, [h for h in point.bwd_hooks if h.is_permanent or not permanent_only], True)
-            if callbacks.has_torch_hooks(point) or self.model.call_every_hook_point and point.name in self.model.fireable():
+            if not looked and (callbacks.has_torch_hooks(point) or self._every and point.name in self._every):
                 self._add(point.name, False, True).callback.id = callbacks.of_torch(self, point)
         return self
 
@@ -105,6 +116,4 @@ def result(response: pb.RunPlanResponse, name: str, transport: Any) -> Any:
 
 def number(value: float) -> Any:
     """A number as a result: numpy's float32, or a torch scalar where the user has imported torch."""
-    import numpy as np
-
     return arrays.from_numpy(np.asarray(value, np.float32)) if arrays.torch() else np.float32(value)

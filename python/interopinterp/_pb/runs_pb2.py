@@ -16,7 +16,7 @@ from interopinterp._pb import tensors_pb2 as interopinterp_dot_v1_dot_tensors__p
 from interopinterp._pb import tokens_pb2 as interopinterp_dot_v1_dot_tokens__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1binteropinterp/v1/runs.proto\x12\x10interopinterp.v1\x1a\x1cinteropinterp/v1/plans.proto\x1a\x1einteropinterp/v1/tensors.proto\x1a\x1dinteropinterp/v1/tokens.proto\"}\n\x0eRunPlanRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12$\n\x04plan\x18\x02 \x01(\x0b\x32\x16.interopinterp.v1.Plan\x12\x1f\n\x12inline_limit_bytes\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x15\n\x13_inline_limit_bytes\"E\n\x0bNamedTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x06tensor\x18\x02 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\"\xf5\x02\n\x0fRunPlanResponse\x12(\n\x06logits\x18\x01 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\x12\x11\n\x04loss\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x30\n\x0eloss_per_token\x18\x03 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\x12*\n\x08residual\x18\x04 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\x12(\n\x06metric\x18\x05 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\x12/\n\x08\x63\x61ptures\x18\x06 \x03(\x0b\x32\x1d.interopinterp.v1.NamedTensor\x12*\n\x06tokens\x18\x07 \x03(\x0b\x32\x1a.interopinterp.v1.TokenRow\x12&\n\x05\x66ired\x18\x08 \x03(\x0b\x32\x17.interopinterp.v1.Fired\x12\x0f\n\x07offsets\x18\t \x03(\x05\x42\x07\n\x05_loss\"e\n\x05\x46ired\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05point\x18\x02 \x01(\t\x12\n\n\x02op\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\x12\x0e\n\x06points\x18\x05 \x03(\t\x12\x13\n\x0bis_optional\x18\x06 \x01(\x08\"\xb3\x01\n\x12StreamPlanResponse\x12.\n\x08progress\x18\x01 \x01(\x0b\x32\x1a.interopinterp.v1.ProgressH\x00\x12\x30\n\nnew_tokens\x18\x02 \x01(\x0b\x32\x1a.interopinterp.v1.TokenRowH\x00\x12\x33\n\x06result\x18\x03 \x01(\x0b\x32!.interopinterp.v1.RunPlanResponseH\x00\x42\x06\n\x04kind\"\'\n\x08Progress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x03\x12\r\n\x05total\x18\x02 \x01(\x03\"G\n\x10\x43heckPlanRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12$\n\x04plan\x18\x02 \x01(\x0b\x32\x16.interopinterp.v1.Plan\"\xbf\x01\n\x11\x43heckPlanResponse\x12\r\n\x05\x66lops\x18\x01 \x01(\x01\x12\x14\n\x0cresult_bytes\x18\x02 \x01(\x03\x12\x15\n\rworking_bytes\x18\x03 \x01(\x03\x12\x0f\n\x07\x62\x61tches\x18\x04 \x01(\x05\x12\x30\n\x08\x63\x61ptures\x18\x05 \x03(\x0b\x32\x1e.interopinterp.v1.CaptureShape\x12+\n\x06points\x18\x06 \x03(\x0b\x32\x1b.interopinterp.v1.PointList\"+\n\x0c\x43\x61ptureShape\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x03\"\x1b\n\tPointList\x12\x0e\n\x06points\x18\x01 \x03(\t\"\xf2\x03\n\x05Sweep\x12$\n\x04\x62\x61se\x18\x01 \x01(\x0b\x32\x16.interopinterp.v1.Plan\x12\x0c\n\x04grid\x18\x02 \x01(\t\x12%\n\x03run\x18\x03 \x01(\x0b\x32\x16.interopinterp.v1.PlanH\x00\x12\x30\n\x05\x63\x61\x63he\x18\x04 \x01(\x0b\x32\x1f.interopinterp.v1.ActivationMapH\x00\x12(\n\x04zero\x18\x05 \x01(\x0b\x32\x18.interopinterp.v1.ZeroOpH\x00\x12,\n\x08\x64\x65\x63lared\x18\x06 \x01(\x0b\x32\x18.interopinterp.v1.MetricH\x01\x12\x30\n\x08\x63\x61llback\x18\x07 \x01(\x0b\x32\x1c.interopinterp.v1.CallbackOpH\x01\x12+\n\x06layers\x18\x08 \x01(\x0b\x32\x1b.interopinterp.v1.Positions\x12.\n\tpositions\x18\t \x01(\x0b\x32\x1b.interopinterp.v1.Positions\x12*\n\x05heads\x18\n \x01(\x0b\x32\x1b.interopinterp.v1.Positions\x12\x35\n\x10source_positions\x18\x0b \x01(\x0b\x32\x1b.interopinterp.v1.PositionsB\x08\n\x06sourceB\x08\n\x06metric\"\xa4\x01\n\rActivationMap\x12\x45\n\x0b\x61\x63tivations\x18\x01 \x03(\x0b\x32\x30.interopinterp.v1.ActivationMap.ActivationsEntry\x1aL\n\x10\x41\x63tivationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.interopinterp.v1.Tensor:\x02\x38\x01\"c\n\x0fRunSweepRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12&\n\x05sweep\x18\x02 \x01(\x0b\x32\x17.interopinterp.v1.Sweep\x12\x19\n\x11progress_callback\x18\x03 \x01(\x03\"\x90\x01\n\x10RunSweepResponse\x12\x0e\n\x06values\x18\x01 \x03(\x01\x12\r\n\x05shape\x18\x02 \x03(\x05\x12\x0c\n\x04\x61xes\x18\x03 \x03(\t\x12,\n\x07indices\x18\x04 \x03(\x0b\x32\x1b.interopinterp.v1.IndexList\x12\x0f\n\x07per_row\x18\x05 \x03(\x01\x12\x10\n\x08\x62\x61seline\x18\x06 \x01(\x01\"\x83\x01\n\x13StreamSweepResponse\x12.\n\x08progress\x18\x01 \x01(\x0b\x32\x1a.interopinterp.v1.ProgressH\x00\x12\x34\n\x06result\x18\x02 \x01(\x0b\x32\".interopinterp.v1.RunSweepResponseH\x00\x42\x06\n\x04kind\"\x84\x01\n\x14\x43\x61llbackSweepRequest\x12\x34\n\x07request\x18\x01 \x01(\x0b\x32!.interopinterp.v1.RunSweepRequestH\x00\x12.\n\x05reply\x18\x02 \x01(\x0b\x32\x1d.interopinterp.v1.MetricReplyH\x00\x42\x06\n\x04kind\"\xb5\x01\n\x15\x43\x61llbackSweepResponse\x12.\n\x06logits\x18\x01 \x01(\x0b\x32\x1c.interopinterp.v1.TensorDataH\x00\x12\x34\n\x06result\x18\x02 \x01(\x0b\x32\".interopinterp.v1.RunSweepResponseH\x00\x12.\n\x08progress\x18\x03 \x01(\x0b\x32\x1a.interopinterp.v1.ProgressH\x00\x42\x06\n\x04kind2\x9e\x04\n\nRunService\x12N\n\x07RunPlan\x12 .interopinterp.v1.RunPlanRequest\x1a!.interopinterp.v1.RunPlanResponse\x12V\n\nStreamPlan\x12 .interopinterp.v1.RunPlanRequest\x1a$.interopinterp.v1.StreamPlanResponse0\x01\x12T\n\tCheckPlan\x12\".interopinterp.v1.CheckPlanRequest\x1a#.interopinterp.v1.CheckPlanResponse\x12Q\n\x08RunSweep\x12!.interopinterp.v1.RunSweepRequest\x1a\".interopinterp.v1.RunSweepResponse\x12Y\n\x0bStreamSweep\x12!.interopinterp.v1.RunSweepRequest\x1a%.interopinterp.v1.StreamSweepResponse0\x01\x12\x64\n\rCallbackSweep\x12&.interopinterp.v1.CallbackSweepRequest\x1a\'.interopinterp.v1.CallbackSweepResponse(\x01\x30\x01\x42\x1c\xaa\x02\x19InteropInterp.Protocol.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1binteropinterp/v1/runs.proto\x12\x10interopinterp.v1\x1a\x1cinteropinterp/v1/plans.proto\x1a\x1einteropinterp/v1/tensors.proto\x1a\x1dinteropinterp/v1/tokens.proto\"\x98\x01\n\x0eRunPlanRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12$\n\x04plan\x18\x02 \x01(\x0b\x32\x16.interopinterp.v1.Plan\x12\x1f\n\x12inline_limit_bytes\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x19\n\x11progress_callback\x18\x04 \x01(\x03\x42\x15\n\x13_inline_limit_bytes\"E\n\x0bNamedTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x06tensor\x18\x02 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\"\xf5\x02\n\x0fRunPlanResponse\x12(\n\x06logits\x18\x01 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\x12\x11\n\x04loss\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x30\n\x0eloss_per_token\x18\x03 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\x12*\n\x08residual\x18\x04 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\x12(\n\x06metric\x18\x05 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\x12/\n\x08\x63\x61ptures\x18\x06 \x03(\x0b\x32\x1d.interopinterp.v1.NamedTensor\x12*\n\x06tokens\x18\x07 \x03(\x0b\x32\x1a.interopinterp.v1.TokenRow\x12&\n\x05\x66ired\x18\x08 \x03(\x0b\x32\x17.interopinterp.v1.Fired\x12\x0f\n\x07offsets\x18\t \x03(\x05\x42\x07\n\x05_loss\"e\n\x05\x46ired\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05point\x18\x02 \x01(\t\x12\n\n\x02op\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\x12\x0e\n\x06points\x18\x05 \x03(\t\x12\x13\n\x0bis_optional\x18\x06 \x01(\x08\"\xb4\x01\n\x12StreamPlanResponse\x12.\n\x08progress\x18\x01 \x01(\x0b\x32\x1a.interopinterp.v1.ProgressH\x00\x12\x31\n\nnew_tokens\x18\x02 \x01(\x0b\x32\x1b.interopinterp.v1.NewTokensH\x00\x12\x33\n\x06result\x18\x03 \x01(\x0b\x32!.interopinterp.v1.RunPlanResponseH\x00\x42\x06\n\x04kind\".\n\tNewTokens\x12\x11\n\tfirst_row\x18\x01 \x01(\x05\x12\x0e\n\x06tokens\x18\x02 \x03(\x05\"\'\n\x08Progress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x03\x12\r\n\x05total\x18\x02 \x01(\x03\"G\n\x10\x43heckPlanRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12$\n\x04plan\x18\x02 \x01(\x0b\x32\x16.interopinterp.v1.Plan\"\xbf\x01\n\x11\x43heckPlanResponse\x12\r\n\x05\x66lops\x18\x01 \x01(\x01\x12\x14\n\x0cresult_bytes\x18\x02 \x01(\x03\x12\x15\n\rworking_bytes\x18\x03 \x01(\x03\x12\x0f\n\x07\x62\x61tches\x18\x04 \x01(\x05\x12\x30\n\x08\x63\x61ptures\x18\x05 \x03(\x0b\x32\x1e.interopinterp.v1.CaptureShape\x12+\n\x06points\x18\x06 \x03(\x0b\x32\x1b.interopinterp.v1.PointList\"+\n\x0c\x43\x61ptureShape\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05shape\x18\x02 \x03(\x03\"\x1b\n\tPointList\x12\x0e\n\x06points\x18\x01 \x03(\t\"\x9f\x04\n\x05Sweep\x12$\n\x04\x62\x61se\x18\x01 \x01(\x0b\x32\x16.interopinterp.v1.Plan\x12\x0c\n\x04grid\x18\x02 \x01(\t\x12+\n\x0b\x63ustom_grid\x18\x0c \x01(\x0b\x32\x16.interopinterp.v1.Grid\x12%\n\x03run\x18\x03 \x01(\x0b\x32\x16.interopinterp.v1.PlanH\x00\x12\x30\n\x05\x63\x61\x63he\x18\x04 \x01(\x0b\x32\x1f.interopinterp.v1.ActivationMapH\x00\x12(\n\x04zero\x18\x05 \x01(\x0b\x32\x18.interopinterp.v1.ZeroOpH\x00\x12,\n\x08\x64\x65\x63lared\x18\x06 \x01(\x0b\x32\x18.interopinterp.v1.MetricH\x01\x12\x30\n\x08\x63\x61llback\x18\x07 \x01(\x0b\x32\x1c.interopinterp.v1.CallbackOpH\x01\x12+\n\x06layers\x18\x08 \x01(\x0b\x32\x1b.interopinterp.v1.Positions\x12.\n\tpositions\x18\t \x01(\x0b\x32\x1b.interopinterp.v1.Positions\x12*\n\x05heads\x18\n \x01(\x0b\x32\x1b.interopinterp.v1.Positions\x12\x35\n\x10source_positions\x18\x0b \x01(\x0b\x32\x1b.interopinterp.v1.PositionsB\x08\n\x06sourceB\x08\n\x06metric\"\"\n\x04Grid\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x0c\n\x04\x61xes\x18\x02 \x03(\t\"\xa4\x01\n\rActivationMap\x12\x45\n\x0b\x61\x63tivations\x18\x01 \x03(\x0b\x32\x30.interopinterp.v1.ActivationMap.ActivationsEntry\x1aL\n\x10\x41\x63tivationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.interopinterp.v1.Tensor:\x02\x38\x01\"c\n\x0fRunSweepRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12&\n\x05sweep\x18\x02 \x01(\x0b\x32\x17.interopinterp.v1.Sweep\x12\x19\n\x11progress_callback\x18\x03 \x01(\x03\"\x90\x01\n\x10RunSweepResponse\x12\x0e\n\x06values\x18\x01 \x03(\x01\x12\r\n\x05shape\x18\x02 \x03(\x05\x12\x0c\n\x04\x61xes\x18\x03 \x03(\t\x12,\n\x07indices\x18\x04 \x03(\x0b\x32\x1b.interopinterp.v1.IndexList\x12\x0f\n\x07per_row\x18\x05 \x03(\x01\x12\x10\n\x08\x62\x61seline\x18\x06 \x01(\x01\"\x83\x01\n\x13StreamSweepResponse\x12.\n\x08progress\x18\x01 \x01(\x0b\x32\x1a.interopinterp.v1.ProgressH\x00\x12\x34\n\x06result\x18\x02 \x01(\x0b\x32\".interopinterp.v1.RunSweepResponseH\x00\x42\x06\n\x04kind\"\x84\x01\n\x14\x43\x61llbackSweepRequest\x12\x34\n\x07request\x18\x01 \x01(\x0b\x32!.interopinterp.v1.RunSweepRequestH\x00\x12.\n\x05reply\x18\x02 \x01(\x0b\x32\x1d.interopinterp.v1.MetricReplyH\x00\x42\x06\n\x04kind\"\xbb\x01\n\x15\x43\x61llbackSweepResponse\x12\x34\n\x08question\x18\x01 \x01(\x0b\x32 .interopinterp.v1.MetricQuestionH\x00\x12\x34\n\x06result\x18\x02 \x01(\x0b\x32\".interopinterp.v1.RunSweepResponseH\x00\x12.\n\x08progress\x18\x03 \x01(\x0b\x32\x1a.interopinterp.v1.ProgressH\x00\x42\x06\n\x04kind\"_\n\x0eMetricQuestion\x12(\n\x06logits\x18\x01 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\x12\x11\n\tpositions\x18\x02 \x01(\x05\x12\x10\n\x08is_probe\x18\x03 \x01(\x08\x32\x9e\x04\n\nRunService\x12N\n\x07RunPlan\x12 .interopinterp.v1.RunPlanRequest\x1a!.interopinterp.v1.RunPlanResponse\x12V\n\nStreamPlan\x12 .interopinterp.v1.RunPlanRequest\x1a$.interopinterp.v1.StreamPlanResponse0\x01\x12T\n\tCheckPlan\x12\".interopinterp.v1.CheckPlanRequest\x1a#.interopinterp.v1.CheckPlanResponse\x12Q\n\x08RunSweep\x12!.interopinterp.v1.RunSweepRequest\x1a\".interopinterp.v1.RunSweepResponse\x12Y\n\x0bStreamSweep\x12!.interopinterp.v1.RunSweepRequest\x1a%.interopinterp.v1.StreamSweepResponse0\x01\x12\x64\n\rCallbackSweep\x12&.interopinterp.v1.CallbackSweepRequest\x1a\'.interopinterp.v1.CallbackSweepResponse(\x01\x30\x01\x42\x1c\xaa\x02\x19InteropInterp.Protocol.V1b\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'interopinterp.v1.runs_pb2', globals())
@@ -26,42 +26,48 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._serialized_options = b'\252\002\031InteropInterp.Protocol.V1'
   _ACTIVATIONMAP_ACTIVATIONSENTRY._options = None
   _ACTIVATIONMAP_ACTIVATIONSENTRY._serialized_options = b'8\001'
-  _RUNPLANREQUEST._serialized_start=142
-  _RUNPLANREQUEST._serialized_end=267
-  _NAMEDTENSOR._serialized_start=269
-  _NAMEDTENSOR._serialized_end=338
-  _RUNPLANRESPONSE._serialized_start=341
-  _RUNPLANRESPONSE._serialized_end=714
-  _FIRED._serialized_start=716
-  _FIRED._serialized_end=817
-  _STREAMPLANRESPONSE._serialized_start=820
-  _STREAMPLANRESPONSE._serialized_end=999
-  _PROGRESS._serialized_start=1001
-  _PROGRESS._serialized_end=1040
-  _CHECKPLANREQUEST._serialized_start=1042
-  _CHECKPLANREQUEST._serialized_end=1113
-  _CHECKPLANRESPONSE._serialized_start=1116
-  _CHECKPLANRESPONSE._serialized_end=1307
-  _CAPTURESHAPE._serialized_start=1309
-  _CAPTURESHAPE._serialized_end=1352
-  _POINTLIST._serialized_start=1354
-  _POINTLIST._serialized_end=1381
-  _SWEEP._serialized_start=1384
-  _SWEEP._serialized_end=1882
-  _ACTIVATIONMAP._serialized_start=1885
-  _ACTIVATIONMAP._serialized_end=2049
-  _ACTIVATIONMAP_ACTIVATIONSENTRY._serialized_start=1973
-  _ACTIVATIONMAP_ACTIVATIONSENTRY._serialized_end=2049
-  _RUNSWEEPREQUEST._serialized_start=2051
-  _RUNSWEEPREQUEST._serialized_end=2150
-  _RUNSWEEPRESPONSE._serialized_start=2153
-  _RUNSWEEPRESPONSE._serialized_end=2297
-  _STREAMSWEEPRESPONSE._serialized_start=2300
-  _STREAMSWEEPRESPONSE._serialized_end=2431
-  _CALLBACKSWEEPREQUEST._serialized_start=2434
-  _CALLBACKSWEEPREQUEST._serialized_end=2566
-  _CALLBACKSWEEPRESPONSE._serialized_start=2569
-  _CALLBACKSWEEPRESPONSE._serialized_end=2750
-  _RUNSERVICE._serialized_start=2753
-  _RUNSERVICE._serialized_end=3295
+  _RUNPLANREQUEST._serialized_start=143
+  _RUNPLANREQUEST._serialized_end=295
+  _NAMEDTENSOR._serialized_start=297
+  _NAMEDTENSOR._serialized_end=366
+  _RUNPLANRESPONSE._serialized_start=369
+  _RUNPLANRESPONSE._serialized_end=742
+  _FIRED._serialized_start=744
+  _FIRED._serialized_end=845
+  _STREAMPLANRESPONSE._serialized_start=848
+  _STREAMPLANRESPONSE._serialized_end=1028
+  _NEWTOKENS._serialized_start=1030
+  _NEWTOKENS._serialized_end=1076
+  _PROGRESS._serialized_start=1078
+  _PROGRESS._serialized_end=1117
+  _CHECKPLANREQUEST._serialized_start=1119
+  _CHECKPLANREQUEST._serialized_end=1190
+  _CHECKPLANRESPONSE._serialized_start=1193
+  _CHECKPLANRESPONSE._serialized_end=1384
+  _CAPTURESHAPE._serialized_start=1386
+  _CAPTURESHAPE._serialized_end=1429
+  _POINTLIST._serialized_start=1431
+  _POINTLIST._serialized_end=1458
+  _SWEEP._serialized_start=1461
+  _SWEEP._serialized_end=2004
+  _GRID._serialized_start=2006
+  _GRID._serialized_end=2040
+  _ACTIVATIONMAP._serialized_start=2043
+  _ACTIVATIONMAP._serialized_end=2207
+  _ACTIVATIONMAP_ACTIVATIONSENTRY._serialized_start=2131
+  _ACTIVATIONMAP_ACTIVATIONSENTRY._serialized_end=2207
+  _RUNSWEEPREQUEST._serialized_start=2209
+  _RUNSWEEPREQUEST._serialized_end=2308
+  _RUNSWEEPRESPONSE._serialized_start=2311
+  _RUNSWEEPRESPONSE._serialized_end=2455
+  _STREAMSWEEPRESPONSE._serialized_start=2458
+  _STREAMSWEEPRESPONSE._serialized_end=2589
+  _CALLBACKSWEEPREQUEST._serialized_start=2592
+  _CALLBACKSWEEPREQUEST._serialized_end=2724
+  _CALLBACKSWEEPRESPONSE._serialized_start=2727
+  _CALLBACKSWEEPRESPONSE._serialized_end=2914
+  _METRICQUESTION._serialized_start=2916
+  _METRICQUESTION._serialized_end=3011
+  _RUNSERVICE._serialized_start=3014
+  _RUNSERVICE._serialized_end=3556
 # @@protoc_insertion_point(module_scope)

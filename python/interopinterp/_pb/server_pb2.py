@@ -11,9 +11,10 @@ from google.protobuf import symbol_database as _symbol_database
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dinteropinterp/v1/server.proto\x12\x10interopinterp.v1\"\x16\n\x14GetServerInfoRequest\"\xca\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x19\n\x11protocol_revision\x18\x02 \x01(\x05\x12\x14\n\x0c\x63\x61pabilities\x18\x03 \x03(\t\x12\x0f\n\x07\x64\x65vices\x18\x04 \x03(\t\x12,\n\x08libtorch\x18\x05 \x01(\x0b\x32\x1a.interopinterp.v1.LibTorch\x12\x1a\n\x12memory_limit_bytes\x18\x06 \x01(\x03\x12\x14\n\x0clive_tensors\x18\x07 \x01(\x03\"u\n\x08LibTorch\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x0e\n\x06\x66older\x18\x03 \x01(\t\x12\x12\n\nis_private\x18\x04 \x01(\x08\x12\x13\n\x0bis_repaired\x18\x05 \x01(\x08\x12\x0f\n\x07threads\x18\x06 \x01(\x05\x32q\n\rServerService\x12`\n\rGetServerInfo\x12&.interopinterp.v1.GetServerInfoRequest\x1a\'.interopinterp.v1.GetServerInfoResponseB\x1c\xaa\x02\x19InteropInterp.Protocol.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dinteropinterp/v1/server.proto\x12\x10interopinterp.v1\x1a\x1egoogle/protobuf/duration.proto\"\x16\n\x14GetServerInfoRequest\"\x81\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x19\n\x11protocol_revision\x18\x02 \x01(\x05\x12\x14\n\x0c\x63\x61pabilities\x18\x03 \x03(\t\x12\x0f\n\x07\x64\x65vices\x18\x04 \x03(\t\x12,\n\x08libtorch\x18\x05 \x01(\x0b\x32\x1a.interopinterp.v1.LibTorch\x12\x1a\n\x12memory_limit_bytes\x18\x06 \x01(\x03\x12\x14\n\x0clive_tensors\x18\x07 \x01(\x03\x12\x1a\n\x12tensor_quota_bytes\x18\x08 \x01(\x03\x12\x19\n\x11max_request_bytes\x18\t \x01(\x03\"\x14\n\x12KeepSessionRequest\"?\n\x13KeepSessionResponse\x12(\n\x05grace\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x13\n\x11\x45ndSessionRequest\"\x14\n\x12\x45ndSessionResponse\"u\n\x08LibTorch\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x0e\n\x06\x66older\x18\x03 \x01(\t\x12\x12\n\nis_private\x18\x04 \x01(\x08\x12\x13\n\x0bis_repaired\x18\x05 \x01(\x08\x12\x0f\n\x07threads\x18\x06 \x01(\x05\x32\xa8\x02\n\rServerService\x12`\n\rGetServerInfo\x12&.interopinterp.v1.GetServerInfoRequest\x1a\'.interopinterp.v1.GetServerInfoResponse\x12\\\n\x0bKeepSession\x12$.interopinterp.v1.KeepSessionRequest\x1a%.interopinterp.v1.KeepSessionResponse0\x01\x12W\n\nEndSession\x12#.interopinterp.v1.EndSessionRequest\x1a$.interopinterp.v1.EndSessionResponseB\x1c\xaa\x02\x19InteropInterp.Protocol.V1b\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'interopinterp.v1.server_pb2', globals())
@@ -21,12 +22,20 @@ if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
   DESCRIPTOR._serialized_options = b'\252\002\031InteropInterp.Protocol.V1'
-  _GETSERVERINFOREQUEST._serialized_start=51
-  _GETSERVERINFOREQUEST._serialized_end=73
-  _GETSERVERINFORESPONSE._serialized_start=76
-  _GETSERVERINFORESPONSE._serialized_end=278
-  _LIBTORCH._serialized_start=280
-  _LIBTORCH._serialized_end=397
-  _SERVERSERVICE._serialized_start=399
-  _SERVERSERVICE._serialized_end=512
+  _GETSERVERINFOREQUEST._serialized_start=83
+  _GETSERVERINFOREQUEST._serialized_end=105
+  _GETSERVERINFORESPONSE._serialized_start=108
+  _GETSERVERINFORESPONSE._serialized_end=365
+  _KEEPSESSIONREQUEST._serialized_start=367
+  _KEEPSESSIONREQUEST._serialized_end=387
+  _KEEPSESSIONRESPONSE._serialized_start=389
+  _KEEPSESSIONRESPONSE._serialized_end=452
+  _ENDSESSIONREQUEST._serialized_start=454
+  _ENDSESSIONREQUEST._serialized_end=473
+  _ENDSESSIONRESPONSE._serialized_start=475
+  _ENDSESSIONRESPONSE._serialized_end=495
+  _LIBTORCH._serialized_start=497
+  _LIBTORCH._serialized_end=614
+  _SERVERSERVICE._serialized_start=617
+  _SERVERSERVICE._serialized_end=913
 # @@protoc_insertion_point(module_scope)

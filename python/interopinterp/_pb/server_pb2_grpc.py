@@ -6,7 +6,14 @@ from interopinterp._pb import server_pb2 as interopinterp_dot_v1_dot_server__pb2
 
 
 class ServerServiceStub(object):
-    """What a server is and can do.
+    """What a server is and can do, and how long it keeps what a client holds.
+
+    Errors of every method are google.rpc.Status: the code, and one ErrorInfo {reason: UPPER_SNAKE, domain: "interopinterp"} whose
+    metadata may have "suggestions", the nearest valid names as a JSON array; BadRequest names the field where one is wrong.
+
+    A session is what one client holds: models, dictionaries, tensors. Nobody else sees them. A client names its session in the
+    metadata of every call, "interopinterp-session: <at least 16 random letters, digits, - or _>"; without, its connection is its
+    session and ends with it.
     """
 
     def __init__(self, channel):
@@ -20,14 +27,46 @@ class ServerServiceStub(object):
                 request_serializer=interopinterp_dot_v1_dot_server__pb2.GetServerInfoRequest.SerializeToString,
                 response_deserializer=interopinterp_dot_v1_dot_server__pb2.GetServerInfoResponse.FromString,
                 )
+        self.KeepSession = channel.unary_stream(
+                '/interopinterp.v1.ServerService/KeepSession',
+                request_serializer=interopinterp_dot_v1_dot_server__pb2.KeepSessionRequest.SerializeToString,
+                response_deserializer=interopinterp_dot_v1_dot_server__pb2.KeepSessionResponse.FromString,
+                )
+        self.EndSession = channel.unary_unary(
+                '/interopinterp.v1.ServerService/EndSession',
+                request_serializer=interopinterp_dot_v1_dot_server__pb2.EndSessionRequest.SerializeToString,
+                response_deserializer=interopinterp_dot_v1_dot_server__pb2.EndSessionResponse.FromString,
+                )
 
 
 class ServerServiceServicer(object):
-    """What a server is and can do.
+    """What a server is and can do, and how long it keeps what a client holds.
+
+    Errors of every method are google.rpc.Status: the code, and one ErrorInfo {reason: UPPER_SNAKE, domain: "interopinterp"} whose
+    metadata may have "suggestions", the nearest valid names as a JSON array; BadRequest names the field where one is wrong.
+
+    A session is what one client holds: models, dictionaries, tensors. Nobody else sees them. A client names its session in the
+    metadata of every call, "interopinterp-session: <at least 16 random letters, digits, - or _>"; without, its connection is its
+    session and ends with it.
     """
 
     def GetServerInfo(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def KeepSession(self, request, context):
+        """Keeps a named session while the stream is open; it sends one message and ends with the server. Otherwise a named session
+        ends some minutes after its last call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSession(self, request, context):
+        """Lets everything go that the session holds, now.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -40,6 +79,16 @@ def add_ServerServiceServicer_to_server(servicer, server):
                     request_deserializer=interopinterp_dot_v1_dot_server__pb2.GetServerInfoRequest.FromString,
                     response_serializer=interopinterp_dot_v1_dot_server__pb2.GetServerInfoResponse.SerializeToString,
             ),
+            'KeepSession': grpc.unary_stream_rpc_method_handler(
+                    servicer.KeepSession,
+                    request_deserializer=interopinterp_dot_v1_dot_server__pb2.KeepSessionRequest.FromString,
+                    response_serializer=interopinterp_dot_v1_dot_server__pb2.KeepSessionResponse.SerializeToString,
+            ),
+            'EndSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSession,
+                    request_deserializer=interopinterp_dot_v1_dot_server__pb2.EndSessionRequest.FromString,
+                    response_serializer=interopinterp_dot_v1_dot_server__pb2.EndSessionResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'interopinterp.v1.ServerService', rpc_method_handlers)
@@ -48,7 +97,14 @@ def add_ServerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ServerService(object):
-    """What a server is and can do.
+    """What a server is and can do, and how long it keeps what a client holds.
+
+    Errors of every method are google.rpc.Status: the code, and one ErrorInfo {reason: UPPER_SNAKE, domain: "interopinterp"} whose
+    metadata may have "suggestions", the nearest valid names as a JSON array; BadRequest names the field where one is wrong.
+
+    A session is what one client holds: models, dictionaries, tensors. Nobody else sees them. A client names its session in the
+    metadata of every call, "interopinterp-session: <at least 16 random letters, digits, - or _>"; without, its connection is its
+    session and ends with it.
     """
 
     @staticmethod
@@ -65,5 +121,39 @@ class ServerService(object):
         return grpc.experimental.unary_unary(request, target, '/interopinterp.v1.ServerService/GetServerInfo',
             interopinterp_dot_v1_dot_server__pb2.GetServerInfoRequest.SerializeToString,
             interopinterp_dot_v1_dot_server__pb2.GetServerInfoResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def KeepSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(request, target, '/interopinterp.v1.ServerService/KeepSession',
+            interopinterp_dot_v1_dot_server__pb2.KeepSessionRequest.SerializeToString,
+            interopinterp_dot_v1_dot_server__pb2.KeepSessionResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def EndSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/interopinterp.v1.ServerService/EndSession',
+            interopinterp_dot_v1_dot_server__pb2.EndSessionRequest.SerializeToString,
+            interopinterp_dot_v1_dot_server__pb2.EndSessionResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

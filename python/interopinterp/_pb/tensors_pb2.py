@@ -15,7 +15,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1einteropinterp/v1/tensors.proto\x12\x10interopinterp.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\x01\n\tTensorRef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\tdata_type\x18\x02 \x01(\x0e\x32\x1a.interopinterp.v1.DataType\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x11\n\tbyte_size\x18\x04 \x01(\x03\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"X\n\nTensorData\x12-\n\tdata_type\x18\x01 \x01(\x0e\x32\x1a.interopinterp.v1.DataType\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"k\n\x06Tensor\x12*\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.interopinterp.v1.TensorRefH\x00\x12-\n\x05value\x18\x02 \x01(\x0b\x32\x1c.interopinterp.v1.TensorDataH\x00\x42\x06\n\x04kind\"`\n\x13\x43reateTensorRequest\x12\x30\n\x06header\x18\x01 \x01(\x0b\x32\x1e.interopinterp.v1.TensorHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04kind\"t\n\x0cTensorHeader\x12-\n\tdata_type\x18\x01 \x01(\x0e\x32\x1a.interopinterp.v1.DataType\x12\r\n\x05shape\x18\x02 \x03(\x03\x12&\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"C\n\x14\x43reateTensorResponse\x12+\n\x06tensor\x18\x01 \x01(\x0b\x32\x1b.interopinterp.v1.TensorRef\" \n\x10GetTensorRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x11GetTensorResponse\x12+\n\x06tensor\x18\x01 \x01(\x0b\x32\x1b.interopinterp.v1.TensorRef\"\x8d\x01\n\x11ReadTensorRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x06ranges\x18\x02 \x03(\x0b\x32\x1b.interopinterp.v1.AxisRange\x12-\n\tdata_type\x18\x03 \x01(\x0e\x32\x1a.interopinterp.v1.DataType\x12\x0e\n\x06offset\x18\x04 \x01(\x03\"6\n\tAxisRange\x12\r\n\x05start\x18\x01 \x01(\x03\x12\x0c\n\x04stop\x18\x02 \x01(\x03\x12\x0c\n\x04step\x18\x03 \x01(\x03\"`\n\x12ReadTensorResponse\x12+\n\x06tensor\x18\x01 \x01(\x0b\x32\x1b.interopinterp.v1.TensorRef\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\r\n\x05\x63hunk\x18\x03 \x01(\x0c\"%\n\x14\x44\x65leteTensorsRequest\x12\r\n\x05names\x18\x01 \x03(\t\"\x17\n\x15\x44\x65leteTensorsResponse\" \n\x10MapTensorRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"N\n\x11MapTensorResponse\x12+\n\x06tensor\x18\x01 \x01(\x0b\x32\x1b.interopinterp.v1.TensorRef\x12\x0c\n\x04path\x18\x02 \x01(\t*\xfe\x01\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT64\x10\x02\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT16\x10\x03\x12\x16\n\x12\x44\x41TA_TYPE_BFLOAT16\x10\x04\x12\x13\n\x0f\x44\x41TA_TYPE_INT64\x10\x05\x12\x13\n\x0f\x44\x41TA_TYPE_INT32\x10\x06\x12\x13\n\x0f\x44\x41TA_TYPE_INT16\x10\x07\x12\x12\n\x0e\x44\x41TA_TYPE_INT8\x10\x08\x12\x13\n\x0f\x44\x41TA_TYPE_UINT8\x10\t\x12\x12\n\x0e\x44\x41TA_TYPE_BOOL\x10\n2\xd9\x03\n\rTensorService\x12_\n\x0c\x43reateTensor\x12%.interopinterp.v1.CreateTensorRequest\x1a&.interopinterp.v1.CreateTensorResponse(\x01\x12T\n\tGetTensor\x12\".interopinterp.v1.GetTensorRequest\x1a#.interopinterp.v1.GetTensorResponse\x12Y\n\nReadTensor\x12#.interopinterp.v1.ReadTensorRequest\x1a$.interopinterp.v1.ReadTensorResponse0\x01\x12`\n\rDeleteTensors\x12&.interopinterp.v1.DeleteTensorsRequest\x1a\'.interopinterp.v1.DeleteTensorsResponse\x12T\n\tMapTensor\x12\".interopinterp.v1.MapTensorRequest\x1a#.interopinterp.v1.MapTensorResponseB\x1c\xaa\x02\x19InteropInterp.Protocol.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1einteropinterp/v1/tensors.proto\x12\x10interopinterp.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x01\n\tTensorRef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\tdata_type\x18\x02 \x01(\x0e\x32\x1a.interopinterp.v1.DataType\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x11\n\tbyte_size\x18\x04 \x01(\x03\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tread_only\x18\x07 \x01(\x08\"X\n\nTensorData\x12-\n\tdata_type\x18\x01 \x01(\x0e\x32\x1a.interopinterp.v1.DataType\x12\r\n\x05shape\x18\x02 \x03(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"k\n\x06Tensor\x12*\n\x03ref\x18\x01 \x01(\x0b\x32\x1b.interopinterp.v1.TensorRefH\x00\x12-\n\x05value\x18\x02 \x01(\x0b\x32\x1c.interopinterp.v1.TensorDataH\x00\x42\x06\n\x04kind\"`\n\x13\x43reateTensorRequest\x12\x30\n\x06header\x18\x01 \x01(\x0b\x32\x1e.interopinterp.v1.TensorHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04kind\"t\n\x0cTensorHeader\x12-\n\tdata_type\x18\x01 \x01(\x0e\x32\x1a.interopinterp.v1.DataType\x12\r\n\x05shape\x18\x02 \x03(\x03\x12&\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"C\n\x14\x43reateTensorResponse\x12+\n\x06tensor\x18\x01 \x01(\x0b\x32\x1b.interopinterp.v1.TensorRef\" \n\x10GetTensorRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x11GetTensorResponse\x12+\n\x06tensor\x18\x01 \x01(\x0b\x32\x1b.interopinterp.v1.TensorRef\"\x8d\x01\n\x11ReadTensorRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x06ranges\x18\x02 \x03(\x0b\x32\x1b.interopinterp.v1.AxisRange\x12-\n\tdata_type\x18\x03 \x01(\x0e\x32\x1a.interopinterp.v1.DataType\x12\x0e\n\x06offset\x18\x04 \x01(\x03\"6\n\tAxisRange\x12\r\n\x05start\x18\x01 \x01(\x03\x12\x0c\n\x04stop\x18\x02 \x01(\x03\x12\x0c\n\x04step\x18\x03 \x01(\x03\"`\n\x12ReadTensorResponse\x12+\n\x06tensor\x18\x01 \x01(\x0b\x32\x1b.interopinterp.v1.TensorRef\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\r\n\x05\x63hunk\x18\x03 \x01(\x0c\"%\n\x14\x44\x65leteTensorsRequest\x12\r\n\x05names\x18\x01 \x03(\t\"\x17\n\x15\x44\x65leteTensorsResponse\" \n\x10MapTensorRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"N\n\x11MapTensorResponse\x12+\n\x06tensor\x18\x01 \x01(\x0b\x32\x1b.interopinterp.v1.TensorRef\x12\x0c\n\x04path\x18\x02 \x01(\t\"\"\n\x12UnmapTensorRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x15\n\x13UnmapTensorResponse*\xfe\x01\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT64\x10\x02\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT16\x10\x03\x12\x16\n\x12\x44\x41TA_TYPE_BFLOAT16\x10\x04\x12\x13\n\x0f\x44\x41TA_TYPE_INT64\x10\x05\x12\x13\n\x0f\x44\x41TA_TYPE_INT32\x10\x06\x12\x13\n\x0f\x44\x41TA_TYPE_INT16\x10\x07\x12\x12\n\x0e\x44\x41TA_TYPE_INT8\x10\x08\x12\x13\n\x0f\x44\x41TA_TYPE_UINT8\x10\t\x12\x12\n\x0e\x44\x41TA_TYPE_BOOL\x10\n2\xb5\x04\n\rTensorService\x12_\n\x0c\x43reateTensor\x12%.interopinterp.v1.CreateTensorRequest\x1a&.interopinterp.v1.CreateTensorResponse(\x01\x12T\n\tGetTensor\x12\".interopinterp.v1.GetTensorRequest\x1a#.interopinterp.v1.GetTensorResponse\x12Y\n\nReadTensor\x12#.interopinterp.v1.ReadTensorRequest\x1a$.interopinterp.v1.ReadTensorResponse0\x01\x12`\n\rDeleteTensors\x12&.interopinterp.v1.DeleteTensorsRequest\x1a\'.interopinterp.v1.DeleteTensorsResponse\x12T\n\tMapTensor\x12\".interopinterp.v1.MapTensorRequest\x1a#.interopinterp.v1.MapTensorResponse\x12Z\n\x0bUnmapTensor\x12$.interopinterp.v1.UnmapTensorRequest\x1a%.interopinterp.v1.UnmapTensorResponseB\x1c\xaa\x02\x19InteropInterp.Protocol.V1b\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'interopinterp.v1.tensors_pb2', globals())
@@ -23,38 +23,42 @@ if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
   DESCRIPTOR._serialized_options = b'\252\002\031InteropInterp.Protocol.V1'
-  _DATATYPE._serialized_start=1352
-  _DATATYPE._serialized_end=1606
+  _DATATYPE._serialized_start=1430
+  _DATATYPE._serialized_end=1684
   _TENSORREF._serialized_start=118
-  _TENSORREF._serialized_end=289
-  _TENSORDATA._serialized_start=291
-  _TENSORDATA._serialized_end=379
-  _TENSOR._serialized_start=381
-  _TENSOR._serialized_end=488
-  _CREATETENSORREQUEST._serialized_start=490
-  _CREATETENSORREQUEST._serialized_end=586
-  _TENSORHEADER._serialized_start=588
-  _TENSORHEADER._serialized_end=704
-  _CREATETENSORRESPONSE._serialized_start=706
-  _CREATETENSORRESPONSE._serialized_end=773
-  _GETTENSORREQUEST._serialized_start=775
-  _GETTENSORREQUEST._serialized_end=807
-  _GETTENSORRESPONSE._serialized_start=809
-  _GETTENSORRESPONSE._serialized_end=873
-  _READTENSORREQUEST._serialized_start=876
-  _READTENSORREQUEST._serialized_end=1017
-  _AXISRANGE._serialized_start=1019
-  _AXISRANGE._serialized_end=1073
-  _READTENSORRESPONSE._serialized_start=1075
-  _READTENSORRESPONSE._serialized_end=1171
-  _DELETETENSORSREQUEST._serialized_start=1173
-  _DELETETENSORSREQUEST._serialized_end=1210
-  _DELETETENSORSRESPONSE._serialized_start=1212
-  _DELETETENSORSRESPONSE._serialized_end=1235
-  _MAPTENSORREQUEST._serialized_start=1237
-  _MAPTENSORREQUEST._serialized_end=1269
-  _MAPTENSORRESPONSE._serialized_start=1271
-  _MAPTENSORRESPONSE._serialized_end=1349
-  _TENSORSERVICE._serialized_start=1609
-  _TENSORSERVICE._serialized_end=2082
+  _TENSORREF._serialized_end=308
+  _TENSORDATA._serialized_start=310
+  _TENSORDATA._serialized_end=398
+  _TENSOR._serialized_start=400
+  _TENSOR._serialized_end=507
+  _CREATETENSORREQUEST._serialized_start=509
+  _CREATETENSORREQUEST._serialized_end=605
+  _TENSORHEADER._serialized_start=607
+  _TENSORHEADER._serialized_end=723
+  _CREATETENSORRESPONSE._serialized_start=725
+  _CREATETENSORRESPONSE._serialized_end=792
+  _GETTENSORREQUEST._serialized_start=794
+  _GETTENSORREQUEST._serialized_end=826
+  _GETTENSORRESPONSE._serialized_start=828
+  _GETTENSORRESPONSE._serialized_end=892
+  _READTENSORREQUEST._serialized_start=895
+  _READTENSORREQUEST._serialized_end=1036
+  _AXISRANGE._serialized_start=1038
+  _AXISRANGE._serialized_end=1092
+  _READTENSORRESPONSE._serialized_start=1094
+  _READTENSORRESPONSE._serialized_end=1190
+  _DELETETENSORSREQUEST._serialized_start=1192
+  _DELETETENSORSREQUEST._serialized_end=1229
+  _DELETETENSORSRESPONSE._serialized_start=1231
+  _DELETETENSORSRESPONSE._serialized_end=1254
+  _MAPTENSORREQUEST._serialized_start=1256
+  _MAPTENSORREQUEST._serialized_end=1288
+  _MAPTENSORRESPONSE._serialized_start=1290
+  _MAPTENSORRESPONSE._serialized_end=1368
+  _UNMAPTENSORREQUEST._serialized_start=1370
+  _UNMAPTENSORREQUEST._serialized_end=1404
+  _UNMAPTENSORRESPONSE._serialized_start=1406
+  _UNMAPTENSORRESPONSE._serialized_end=1427
+  _TENSORSERVICE._serialized_start=1687
+  _TENSORSERVICE._serialized_end=2252
 # @@protoc_insertion_point(module_scope)

@@ -41,6 +41,11 @@ class TensorServiceStub(object):
                 request_serializer=interopinterp_dot_v1_dot_tensors__pb2.MapTensorRequest.SerializeToString,
                 response_deserializer=interopinterp_dot_v1_dot_tensors__pb2.MapTensorResponse.FromString,
                 )
+        self.UnmapTensor = channel.unary_unary(
+                '/interopinterp.v1.TensorService/UnmapTensor',
+                request_serializer=interopinterp_dot_v1_dot_tensors__pb2.UnmapTensorRequest.SerializeToString,
+                response_deserializer=interopinterp_dot_v1_dot_tensors__pb2.UnmapTensorResponse.FromString,
+                )
 
 
 class TensorServiceServicer(object):
@@ -77,7 +82,15 @@ class TensorServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def MapTensor(self, request, context):
-        """Puts a tensor into a shared memory file that the server makes (random name, mode 0600), for a client on the same machine.
+        """Puts a copy of a tensor into a shared memory file that the server makes (random name, mode 0600), for a client of the same
+        user on the same machine. Refused over the network.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnmapTensor(self, request, context):
+        """Unlinks that file: what is mapped stays. Best called as soon as the file is open.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,6 +123,11 @@ def add_TensorServiceServicer_to_server(servicer, server):
                     servicer.MapTensor,
                     request_deserializer=interopinterp_dot_v1_dot_tensors__pb2.MapTensorRequest.FromString,
                     response_serializer=interopinterp_dot_v1_dot_tensors__pb2.MapTensorResponse.SerializeToString,
+            ),
+            'UnmapTensor': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnmapTensor,
+                    request_deserializer=interopinterp_dot_v1_dot_tensors__pb2.UnmapTensorRequest.FromString,
+                    response_serializer=interopinterp_dot_v1_dot_tensors__pb2.UnmapTensorResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -205,5 +223,22 @@ class TensorService(object):
         return grpc.experimental.unary_unary(request, target, '/interopinterp.v1.TensorService/MapTensor',
             interopinterp_dot_v1_dot_tensors__pb2.MapTensorRequest.SerializeToString,
             interopinterp_dot_v1_dot_tensors__pb2.MapTensorResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def UnmapTensor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/interopinterp.v1.TensorService/UnmapTensor',
+            interopinterp_dot_v1_dot_tensors__pb2.UnmapTensorRequest.SerializeToString,
+            interopinterp_dot_v1_dot_tensors__pb2.UnmapTensorResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, Callable, Iterator
+import collections
+import math
+from typing import Any, Callable
 
 from interopinterp import _pb as pb
 
 Progress = Callable[[int, int], None]
+# The plan's row of the first, and a token per row from there on.
+TokensFound = Callable[[int, list], None]
+MetricFunction = Callable[[Any], float]
 
 
 class Loans:
@@ -49,22 +54,33 @@ class Transport(abc.ABC):
     door: str
     has_callbacks: bool
 
-    @abc.abstractmethod
+    def __init__(self):
+        self._later: collections.deque[Any] = collections.deque()
+
+    def later(self, request: Any) -> None:
+        """Runs a method whose answer nobody waits for, before the next call: safe in destructors, on any thread."""
+        self._later.append(request)
+
     def call(self, request: Any) -> Any:
         """Runs the method that a request belongs to. Raises InterpError, or KeyboardInterrupt within one step of Ctrl-C."""
+        while self._later:
+            self.send(self._later.popleft())
+        return self.run(request)
 
     @abc.abstractmethod
-    def run_plan(self, request: pb.RunPlanRequest, progress: Progress | None = None) -> pb.RunPlanResponse:
-        """Runs a plan; progress is told (steps done, steps in all)."""
+    def run(self, request: Any) -> Any:
+        """The call itself."""
 
     @abc.abstractmethod
-    def stream_tokens(self, request: pb.RunPlanRequest) -> Iterator[list[int] | pb.RunPlanResponse]:
-        """Runs a generation: the tokens of each decode step, one per row, as they come, and the result at last."""
+    def send(self, request: Any) -> None:
+        """A call whose errors are of no interest: something is let go that may be gone already."""
 
     @abc.abstractmethod
-    def run_sweep(
-        self, request: pb.RunSweepRequest, progress: Progress | None = None, metric: Callable[[Any], float] | None = None
-    ) -> pb.RunSweepResponse:
+    def run_plan(self, request: pb.RunPlanRequest, progress: Progress | None = None, tokens: TokensFound | None = None) -> pb.RunPlanResponse:
+        """Runs a plan; progress is told (steps done, steps in all), tokens what each decode step of a generation adds."""
+
+    @abc.abstractmethod
+    def run_sweep(self, request: pb.RunSweepRequest, progress: Progress | None = None, metric: MetricFunction | None = None) -> pb.RunSweepResponse:
         """Runs a sweep; metric is called with the logits of each cell where the sweep declares none."""
 
     @abc.abstractmethod
@@ -89,3 +105,13 @@ class Transport(abc.ABC):
     def loans(self) -> Loans:
         """Tensors and functions lent for one call."""
         return Loans(self)
+
+
+def answer(metric: MetricFunction, logits: Any, is_probe: bool) -> float:
+    """What a metric says of logits. A probe holds NaN where the metric may not look: to fail on it is an answer too."""
+    try:
+        return metric(logits)
+    except Exception:
+        if not is_probe:
+            raise
+        return math.nan

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator
+import contextlib
+from typing import Any, Callable
 
 import numpy as np
 
 from interopinterp import _arrays as arrays
 from interopinterp import _inproc
 from interopinterp import _pb as pb
-from interopinterp._transport.base import Progress, Transport
+from interopinterp._transport.base import MetricFunction, Progress, TokensFound, Transport, answer
 from interopinterp._transport.methods import UNARY
+from interopinterp.errors import InterpError
 
 
 class InProcess(Transport):
@@ -19,32 +21,46 @@ class InProcess(Transport):
     has_callbacks = True
 
     def __init__(self):
+        super().__init__()
         self._client = _inproc.client()
         self.door = self._client.door
 
-    def call(self, request: Any) -> Any:
+    def run(self, request: Any) -> Any:
         service, method, response = UNARY[type(request)]
         return response.FromString(self._client.call(f"{service}/{method}", request.SerializeToString()))
 
-    def run_plan(self, request: pb.RunPlanRequest, progress: Progress | None = None) -> pb.RunPlanResponse:
-        return self.call(request)
+    def send(self, request: Any) -> None:
+        with contextlib.suppress(InterpError):
+            self.run(request)
 
-    def stream_tokens(self, request: pb.RunPlanRequest) -> Iterator[list[int] | pb.RunPlanResponse]:
-        yield self.call(request)
+    def run_plan(self, request: pb.RunPlanRequest, progress: Progress | None = None, tokens: TokensFound | None = None) -> pb.RunPlanResponse:
+        if not progress and not tokens:
+            return self.call(request)
 
-    def run_sweep(
-        self, request: pb.RunSweepRequest, progress: Progress | None = None, metric: Callable[[Any], float] | None = None
-    ) -> pb.RunSweepResponse:
+        def told(message: bytes) -> None:
+            step = pb.StreamPlanResponse.FromString(message)
+            if step.HasField("progress") and progress:
+                progress(step.progress.done, step.progress.total)
+            elif step.HasField("new_tokens") and tokens:
+                tokens(step.new_tokens.first_row, list(step.new_tokens.tokens))
+
+        with self.loans() as loans:
+            request.progress_callback = loans.callback(told)
+            return self.call(request)
+
+    def run_sweep(self, request: pb.RunSweepRequest, progress: Progress | None = None, metric: MetricFunction | None = None) -> pb.RunSweepResponse:
+        def told(message: bytes) -> None:
+            step = pb.Progress.FromString(message)
+            progress(step.done, step.total)
+
+        def measure(message: bytes) -> bytes:
+            question = pb.MetricCall.FromString(message)
+            return pb.MetricReply(value=answer(metric, self.borrow(question.logits), question.is_probe)).SerializeToString()
+
         with self.loans() as loans:
             if progress:
-                def report(message: bytes) -> None:
-                    told = pb.Progress.FromString(message)
-                    progress(told.done, told.total)
-                request.progress_callback = loans.callback(report)
+                request.progress_callback = loans.callback(told)
             if metric:
-                def measure(message: bytes) -> bytes:
-                    logits = self.borrow(pb.MetricCall.FromString(message).logits)
-                    return pb.MetricReply(value=metric(logits)).SerializeToString()
                 request.sweep.callback.id = loans.callback(measure)
             return self.call(request)
 
@@ -72,10 +88,14 @@ class InProcess(Transport):
         try:
             torch = arrays.torch()
             if torch is not None:
-                return torch.from_dlpack(self._client.dlpack(handle))
+                tensor = torch.from_dlpack(self._client.dlpack(handle))
+                # torch knows no read-only tensors, and these are everybody's.
+                return tensor.clone() if ref.read_only else tensor
             if ref.data_type == pb.DATA_TYPE_BFLOAT16:
                 return arrays.widen(self._client.export(handle, raw=True))
-            return self._client.export(handle)
+            array = self._client.export(handle)
+            array.flags.writeable = not ref.read_only
+            return array
         finally:
             self._client.release(handle)
 

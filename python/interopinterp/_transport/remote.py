@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import queue
+import secrets
 from typing import Any, Callable, Iterator
 
 import grpc
@@ -13,11 +14,11 @@ from interopinterp import _arrays as arrays
 from interopinterp import _pb as pb
 from interopinterp._pb import dictionaries_pb2_grpc, models_pb2_grpc, runs_pb2_grpc, server_pb2_grpc, tensors_pb2_grpc, tokens_pb2_grpc
 from interopinterp._transport import shared_memory, status
-from interopinterp._transport.base import Progress, Transport
+from interopinterp._transport.base import MetricFunction, Progress, TokensFound, Transport, answer
 from interopinterp._transport.inproc import decoded
 from interopinterp._transport.methods import STREAMING, UNARY
 from interopinterp._transport.remote_tensor import RemoteTensor
-from interopinterp.errors import FailedPreconditionError, InvalidArgumentError, UnavailableError
+from interopinterp.errors import FailedPreconditionError, InterpError, InvalidArgumentError, UnavailableError
 
 _STUBS = {f"interopinterp.v1.{name.removesuffix('Stub')}": stub for module in (
     dictionaries_pb2_grpc, models_pb2_grpc, runs_pb2_grpc, server_pb2_grpc, tensors_pb2_grpc, tokens_pb2_grpc)
@@ -43,13 +44,15 @@ class Grpc(Transport):
     has_callbacks = False
 
     def __init__(self, address: str, token: str | None = None, credentials: Any = None, timeout: float | None = None):
+        super().__init__()
         scheme, separator, rest = address.partition("://")
         if not separator or scheme not in _SCHEMES or not rest:
             raise InvalidArgumentError(
                 "UNKNOWN_ADDRESS", f"The address {address!r} is none of grpc://host:port, grpcs://host:port and unix:///path.")
         self.door = address
         self._timeout = timeout
-        self._metadata = [("authorization", f"Bearer {token}")] if token else None
+        # What this client holds on the server belongs to its session.
+        self._metadata = [("interopinterp-session", secrets.token_urlsafe(24))] + ([("authorization", f"Bearer {token}")] if token else [])
         self._is_local = scheme == "unix"
         target = address if self._is_local else rest
         options = [*_OPTIONS, ("grpc.enable_http_proxy", 0)] if self._is_local else _OPTIONS
@@ -58,36 +61,41 @@ class Grpc(Transport):
         else:
             self._channel = grpc.insecure_channel(target, options)
         self._stubs = {name: stub(self._channel) for name, stub in _STUBS.items()}
+        self._keeping: Any = None
         self._forgotten: collections.deque[str] = collections.deque()
 
-    def call(self, request: Any) -> Any:
+    def run(self, request: Any) -> Any:
         self._flush()
         service, method, _ = UNARY[type(request)]
-        return self._finish(self._method(service, method).future(request, timeout=self._timeout, metadata=self._metadata))
+        response = self._finish(self._method(service, method).future(request, timeout=self._timeout, metadata=self._metadata))
+        if self._keeping is None or self._keeping.done():
+            # Without it the server would end the session some minutes after the last call.
+            self._keeping = self._method("interopinterp.v1.ServerService", "KeepSession")(pb.KeepSessionRequest(), metadata=self._metadata)
+        return response
 
-    def run_plan(self, request: pb.RunPlanRequest, progress: Progress | None = None) -> pb.RunPlanResponse:
-        if progress is None:
+    def send(self, request: Any) -> None:
+        service, method, _ = UNARY[type(request)]
+        self._method(service, method).future(request, metadata=self._metadata)
+
+    def run_plan(self, request: pb.RunPlanRequest, progress: Progress | None = None, tokens: TokensFound | None = None) -> pb.RunPlanResponse:
+        if not progress and not tokens:
             return self.call(request)
         for message in self._stream(request):
-            if message.WhichOneof("kind") == "progress":
+            kind = message.WhichOneof("kind")
+            if kind == "progress" and progress:
                 progress(message.progress.done, message.progress.total)
+            elif kind == "new_tokens" and tokens:
+                tokens(message.new_tokens.first_row, list(message.new_tokens.tokens))
         return message.result
 
-    def stream_tokens(self, request: pb.RunPlanRequest) -> Iterator[list[int] | pb.RunPlanResponse]:
-        for message in self._stream(request):
-            kind = message.WhichOneof("kind")
-            if kind != "progress":
-                yield list(message.new_tokens.tokens) if kind == "new_tokens" else message.result
-
-    def run_sweep(
-        self, request: pb.RunSweepRequest, progress: Progress | None = None, metric: Callable[[Any], float] | None = None
-    ) -> pb.RunSweepResponse:
+    def run_sweep(self, request: pb.RunSweepRequest, progress: Progress | None = None, metric: MetricFunction | None = None) -> pb.RunSweepResponse:
         if metric is None and progress is None:
             return self.call(request)
         replies: queue.SimpleQueue = queue.SimpleQueue()
         if metric is None:
             messages = self._stream(request)
         else:
+            request.sweep.callback.SetInParent()
             replies.put(pb.CallbackSweepRequest(request=request))
             messages = self._stream(iter(replies.get, None), pb.CallbackSweepRequest)
         try:
@@ -95,12 +103,23 @@ class Grpc(Transport):
                 kind = message.WhichOneof("kind")
                 if kind == "progress" and progress:
                     progress(message.progress.done, message.progress.total)
-                elif kind == "logits":
-                    value = metric(arrays.from_numpy(decoded(message.logits)))
+                elif kind == "question":
+                    value = answer(metric, self._logits(message.question), message.question.is_probe)
                     replies.put(pb.CallbackSweepRequest(reply=pb.MetricReply(value=value)))
         finally:
+            messages.close()
             replies.put(None)
         return message.result
+
+    def _logits(self, question: pb.MetricQuestion) -> Any:
+        """A cell's logits [rows, pos, vocabulary]; NaN where the engine knows that the metric does not look."""
+        given = question.logits
+        array = decoded(given.value) if given.HasField("value") else self.read(given.ref)
+        if array.shape[1] < question.positions:
+            whole = np.full((array.shape[0], question.positions, array.shape[2]), np.nan, array.dtype)
+            whole[:, -array.shape[1]:] = array
+            array = whole
+        return arrays.from_numpy(array)
 
     def lend(self, value: Any) -> tuple[pb.Tensor, str]:
         if isinstance(value, RemoteTensor) and value.ref is not None and value._transport is self and not value.is_fetched:
@@ -137,6 +156,7 @@ class Grpc(Transport):
         """A tensor, or the part of it in (start, stop, step) of its first axes."""
         if self._is_local and ref.byte_size > _CHUNK and ref.data_type != pb.DATA_TYPE_BFLOAT16:
             mapped = shared_memory.mapped(self.call(pb.MapTensorRequest(name=ref.name)).path, ref)
+            self.call(pb.UnmapTensorRequest(name=ref.name))
             if mapped is not None:
                 return mapped[tuple(slice(*part) for part in ranges)].copy() if ranges else mapped
         shape = [len(range(*part)) for part in ranges] + list(ref.shape[len(ranges):])
@@ -171,7 +191,12 @@ class Grpc(Transport):
             "interopinterp.HookedTransformer.")
 
     def close(self) -> None:
-        self._flush()
+        if self._keeping is not None:
+            try:
+                self.call(pb.EndSessionRequest())
+            except InterpError:
+                pass  # the server is gone, and the session with it
+            self._keeping.cancel()
         self._channel.close()
 
     def _method(self, service: str, method: str) -> Any:
@@ -203,5 +228,4 @@ class Grpc(Transport):
         names = []
         while self._forgotten and len(names) < 1000:
             names.append(self._forgotten.popleft())
-        service, method, _ = UNARY[pb.DeleteTensorsRequest]
-        self._method(service, method).future(pb.DeleteTensorsRequest(names=names), metadata=self._metadata)
+        self.send(pb.DeleteTensorsRequest(names=names))

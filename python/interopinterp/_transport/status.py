@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Iterator
 
 from interopinterp.errors import InterpError, from_code
@@ -18,8 +19,7 @@ def error(call: Any, door: str) -> InterpError:
         if key == _KEY:
             reason, metadata = _error_info(value)
             if reason:
-                suggestions = tuple(s for s in metadata.get(_SUGGESTIONS, "").split("\n") if s)
-                return from_code(code, reason, message, suggestions, metadata.get("detail", ""))
+                return from_code(code, reason, message, tuple(json.loads(metadata.get(_SUGGESTIONS, "[]"))))
     return from_code(code, call.code().name, f"{message} ({door})")
 
 
