@@ -10,13 +10,13 @@ import numpy as np
 
 from interopinterp import _arrays as arrays
 from interopinterp import _safetensors as safetensors
-from interopinterp._analysis import Decomposition
+from interopinterp._cache import Heads, Neurons, Residual
 from interopinterp.errors import InvalidArgumentError, OutOfRangeError, unknown
 from interopinterp.utilities.components_utils import get_act_name
 from interopinterp.utilities.slice import Slice
 
 
-class ActivationCache(Decomposition):
+class ActivationCache(Residual, Heads, Neurons):
     """Activations by hook point: cache["blocks.0.attn.hook_q"], cache["q", 0], cache["resid_post", -1], cache["scale", 1, "ln1"].
 
     In process values are arrays over the engine's memory; over gRPC they stay on the server, and indexing moves only what it selects.

@@ -1,5 +1,0 @@
-"""What a cache says of the residual stream."""
-
-
-class Decomposition:
-    """Filled in below."""
