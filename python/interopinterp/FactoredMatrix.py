@@ -18,6 +18,9 @@ class FactoredMatrix:
     Source: TransformerLens 3.9, FactoredMatrix. numpy arrays or torch tensors.
     """
 
+    # numpy then leaves x @ self to __rmatmul__.
+    __array_ufunc__ = None
+
     def __init__(self, A: Any, B: Any):
         A, B = _matrix(A), _matrix(B)
         if A.shape[-1] != B.shape[-2]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -30,6 +31,23 @@ def run(code: str, env: dict[str, str], *arguments: str, python: str = sys.execu
     child = subprocess.run([python, "-c", textwrap.dedent(code), *arguments], env=env, capture_output=True, text=True, timeout=timeout)
     assert child.returncode == 0, f"exit code {child.returncode}\n{child.stdout}\n{child.stderr}"
     return child.stdout
+
+
+def shared(*parts: str) -> Path:
+    """A place in the shared folder; skips where it is absent."""
+    path = SHARED.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"{path} is absent")
+    return path
+
+
+def golden(section: str) -> tuple[dict, dict]:
+    """(arrays, values) of a section of the analysis goldens."""
+    from interopinterp import _safetensors
+
+    folder = shared("fixtures", "analysis")
+    told = json.loads((folder / f"{section}.json").read_text())
+    return _safetensors.load(folder / f"{section}.safetensors")[0], {name: entry["value"] for name, entry in told["values"].items()}
 
 
 @pytest.fixture(scope="session")
