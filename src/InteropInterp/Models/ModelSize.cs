@@ -15,7 +15,7 @@ public static class ModelSize
     /// <summary>Of files: every tensor they hold, in the compute type.</summary>
     public static double Of(ModelFiles files, ScalarType dtype)
     {
-        using ITensorSource source = files.Layout == ModelLayout.Gguf ? GgufFile.Open(files.WeightsPath) : SafeTensors.Open(files.WeightsPath);
+        using var source = files.Layout == ModelLayout.Gguf ? GgufFile.Open(files.WeightsPath) : SafeTensors.Open(files.WeightsPath);
         return source.Entries.Values.Sum(e => (double)e.Count) * dtype.ElementSize();
     }
 
