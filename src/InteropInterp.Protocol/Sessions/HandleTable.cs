@@ -76,10 +76,16 @@ public sealed class HandleTable<T>(string collection, string what) : IDisposable
     /// <summary>Closes everything, and takes nothing more.</summary>
     public void Dispose()
     {
+        lock (gate) isClosed = true;
+        CloseAll();
+    }
+
+    /// <summary>Ends the client's hold of everything.</summary>
+    public void CloseAll()
+    {
         List<Entry> all;
         lock (gate)
         {
-            isClosed = true;
             all = [.. entries.Values];
             entries.Clear();
         }

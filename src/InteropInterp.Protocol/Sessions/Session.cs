@@ -41,10 +41,16 @@ public sealed class Session : IDisposable
         return new Run(this);
     }
 
-    /// <summary>Lets everything go; calls in progress keep what they use until they end.</summary>
+    /// <summary>Lets everything go that it holds now; calls in progress keep what they use until they end.</summary>
+    public void Release()
+    {
+        Models.CloseAll();
+        tensors.DeleteAll(this);
+    }
+
+    /// <summary>Ends its runs, and lets everything go for good.</summary>
     public void Dispose()
     {
-        if (ended.IsCancellationRequested) return;
         ended.Cancel();
         Models.Dispose();
         tensors.DeleteAll(this);
