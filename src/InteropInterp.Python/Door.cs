@@ -1,5 +1,9 @@
 using InteropInterp.Native;
 using InteropInterp.Native.Devices;
+using InteropInterp.Protocol.Handlers;
+using InteropInterp.Protocol.Methods;
+using InteropInterp.Protocol.Sessions;
+using InteropInterp.Protocol.Tensors;
 
 namespace InteropInterp.Python;
 
@@ -17,9 +21,14 @@ public sealed class Door
     private int active;
     private volatile bool closing;
 
-    internal Door(string name, CallTable table, PythonHost host, LibTorchInfo libTorch)
+    internal Door(string name, PythonHost host, LibTorchInfo libTorch)
     {
-        (Name, this.table, this.host, LibTorch) = (name, table, host, libTorch);
+        (Name, this.host, LibTorch) = (name, host, libTorch);
+        Session = new Session("in process", Tensors);
+        table = ProtocolMethods.Register(DoorMethods.Register(new CallTable()), new MethodTable(new Workspace
+        {
+            Tensors = Tensors, Work = new CallerWork(), IsInProcess = true,
+        }));
     }
 
     /// <summary>Which loader brought .NET into this process: hostfxr or pythonnet.</summary>
@@ -27,11 +36,11 @@ public sealed class Door
 
     public LibTorchInfo LibTorch { get; }
 
-    /// <summary>The tensors that Python holds by handle.</summary>
-    public TensorTable Tensors { get; } = new();
+    /// <summary>The tensors that Python holds: handle 17 is "tensors/17" in a message.</summary>
+    public TensorStore Tensors { get; } = new(new TensorStoreOptions());
 
-    /// <summary>The right to compute on the CPU.</summary>
-    public DeviceLease Lease { get; } = new();
+    /// <summary>What Python holds.</summary>
+    public Session Session { get; }
 
     /// <summary>Python is shutting down: calls end at their next step, and no callback runs any more.</summary>
     public bool IsClosing => closing;

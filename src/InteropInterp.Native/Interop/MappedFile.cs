@@ -4,7 +4,8 @@ namespace InteropInterp.Native.Interop;
 
 /// <summary>
 /// A file mapped into memory, copy-on-write: a write through a tensor stays in this process. Counted by reference: the mapping
-/// goes when the reader and every tensor over it are gone, in whatever order.
+/// goes when the reader and every tensor over it are gone, in whatever order. The kernel ends a process that reads what another
+/// program has cut off a mapped file: replace such files by renaming (<see cref="AtomicFile"/>), never in place.
 /// </summary>
 public sealed unsafe partial class MappedFile : IDisposable
 {

@@ -13,6 +13,13 @@ public sealed class ModelStore
 
     private readonly Lock gate = new();
     private readonly Dictionary<ModelKey, Entry> entries = [];
+    private readonly long? maxBytes;
+
+    /// <param name="maxBytes">What the weights of all models may hold together; null: no limit.</param>
+    public ModelStore(long? maxBytes = null)
+    {
+        this.maxBytes = maxBytes;
+    }
 
     private sealed class Entry(ModelKey key, Func<LoadedModel> load)
     {
@@ -30,12 +37,32 @@ public sealed class ModelStore
         }
     }
 
+    /// <summary>Bytes of the weights of all models that are held.</summary>
+    public long WeightBytes
+    {
+        get
+        {
+            lock (gate) return entries.Values.Where(e => e.Model.IsValueCreated).Sum(e => e.Model.Value.Model.WeightBytes);
+        }
+    }
+
+    /// <summary>Refuses what would not fit beside the models that are held.</summary>
+    /// <exception cref="InterpException">MODELS_TOO_LARGE.</exception>
+    public void RequireRoom(string name, double bytes)
+    {
+        if (maxBytes is not { } limit || WeightBytes + bytes <= limit) return;
+        throw new InterpException(ErrorCode.ResourceExhausted, "MODELS_TOO_LARGE",
+            $"'{name}' needs {bytes / (1 << 20):N0} MiB for its weights; {WeightBytes >> 20:N0} of at most {limit >> 20:N0} MiB are taken. Close a model first, or load fewer layers.");
+    }
+
     /// <summary>A share in the model of a name; dispose it once.</summary>
+    /// <exception cref="InterpException">MODELS_TOO_LARGE; those of <see cref="ModelLoader"/>.</exception>
     public ModelShare Load(string name, LoadOptions? options = null, CancellationToken cancellation = default)
     {
         options ??= new LoadOptions();
         var files = ModelFiles.Find(name);
         var key = ModelKey.Of(files, options);
+        if (maxBytes is not null && !Holds(key)) RequireRoom(name, ModelSize.Of(files, options.DataType));
         return Take(key, () => new LoadedModel(key.Digest, ModelLoader.Load(files, options, cancellation), TokenizerOf(files)), cancellation);
     }
 
@@ -71,6 +98,11 @@ public sealed class ModelStore
                 throw;
             }
         }
+    }
+
+    private bool Holds(ModelKey key)
+    {
+        lock (gate) return entries.ContainsKey(key);
     }
 
     // A load that failed is not kept: the next one tries again.

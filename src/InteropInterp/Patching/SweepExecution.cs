@@ -126,14 +126,14 @@ public sealed class SweepExecution : IStepwise<SweepResult>
         };
     }
 
-    // One residual stream and one replacement per layer stay; a pass holds at least one cell.
+    // A residual stream and a replacement per layer stay, and the numbers; a pass holds at least one cell.
     private void CheckMemory()
     {
         if (options.MemoryLimit is not { } limit) return;
         var element = model.DataType == ScalarType.Float64 ? 8L : 4L;
         var site = plan.Catalogue.Shape(new HookPoint(sweep.Grid.Site, cells.Indices[0][0]), plan.RowCount, plan.Length, plan.Length);
         var perLayer = ((long)plan.RowCount * plan.Length * model.Config.ModelWidth + site.Aggregate(1L, (a, b) => a * b)) * element;
-        var needed = perLayer * cells.Indices[0].Length + PlanCost.Of(model, plan).WorkingBytesPerRow * plan.RowCount;
+        var needed = perLayer * cells.Indices[0].Length + 8L * cells.Count * (1 + plan.RowCount) + PlanCost.Of(model, plan).WorkingBytesPerRow * plan.RowCount;
         if (needed > limit)
             throw new InterpException(ErrorCode.ResourceExhausted, "SWEEP_TOO_LARGE",
                 $"The sweep needs about {needed >> 20:N0} MiB; the limit is {limit >> 20:N0} MiB. Sweep fewer layers, or run fewer rows.");

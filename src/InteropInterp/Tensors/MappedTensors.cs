@@ -22,7 +22,8 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
     {
         var entry = Find(name);
         var dtype = entry.Type.Torch() ?? throw InterpException.Invalid("DTYPE_NOT_IN_TORCH",
-            $"'{file.Path}': tensor {Quoted.Name(name)} is stored as {entry.Format}, which torch has no type for; read it as float32, or its bytes.");
+            $"'{file.Path}': tensor {Quoted.Name(name)} is stored as {entry.Format}, which torch has no type for; "
+            + "read it as float32, or its bytes.");
         using var reference = file.AddReference();
         if (entry.Type == StorageType.BOOL) CheckFlags(entry);
         return View(entry, dtype, entry.Shape);
@@ -66,31 +67,39 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
         if (entry.Length == 0) return empty(shape.ToArray(), dtype);
         var reference = file.AddReference();
         var data = file.Pointer(entry.Offset, entry.Length);
-        if (IsAligned(data, dtype))
+        if (!IsAligned(data, dtype))
+            using (reference) return CopyOf(entry, dtype, shape);
+        lock (gate) viewed.Add(entry.Name);
+        return Blob.Own(data, shape.ToArray(), dtype, reference);
+    }
+
+    private Tensor CopyOf(TensorEntry entry, ScalarType dtype, IReadOnlyList<long> shape)
+    {
+        var copy = empty(shape.ToArray(), dtype);
+        var address = Blob.Address(copy);
+        HugePages.Advise(address, entry.Length);
+        for (var start = 0L; start < entry.Length; start += ChunkElements)
         {
-            lock (gate) viewed.Add(entry.Name);
-            return Blob.Own(data, shape.ToArray(), dtype, reference);
+            var length = Math.Min(ChunkElements, entry.Length - start);
+            CopyMemory(file.Pointer(entry.Offset + start, length), address + (nint)start, length);
+            Release(entry, start, length);
         }
-        using (reference)
-        {
-            var copy = empty(shape.ToArray(), dtype);
-            Memory(data, Blob.Address(copy), entry.Length);
-            return copy;
-        }
+        return copy;
     }
 
     // From one torch dtype to another, a chunk at a time, so that pages can go as they are done with.
     private void Convert(TensorEntry entry, ScalarType stored, Tensor result)
     {
         var size = entry.Type.Bits() / 8;
-        var aligned = IsAligned(file.Pointer(entry.Offset, entry.Length), stored) ? null : empty(Math.Min(entry.Count, ChunkElements), stored);
+        var isAligned = IsAligned(file.Pointer(entry.Offset, entry.Length), stored);
+        var aligned = isAligned ? IntPtr.Zero : Blob.Address(empty(Math.Min(entry.Count, ChunkElements), stored));
         for (var start = 0L; start < entry.Count; start += ChunkElements)
         {
             using var scope = NewDisposeScope();
             var count = Math.Min(ChunkElements, entry.Count - start);
             var source = file.Pointer(entry.Offset + start * size, count * size);
-            if (aligned is not null) Memory(source, source = Blob.Address(aligned), count * size);
-            result.narrow(0, start, count).copy_(Blob.View(source, [count], stored));
+            if (!isAligned) CopyMemory(source, aligned, count * size);
+            result.narrow(0, start, count).copy_(Blob.View(isAligned ? source : aligned, [count], stored));
             Release(entry, start * size, count * size);
         }
     }
@@ -112,12 +121,16 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
         }
     }
 
-    private static void DecodeChunk(StoredNumbers stored, IntPtr source, IntPtr target, int count) =>
-        Parallel.For(0, (count + PieceElements - 1) / PieceElements, new ParallelOptions { MaxDegreeOfParallelism = get_num_threads() }, i =>
+    private static void DecodeChunk(StoredNumbers stored, IntPtr source, IntPtr target, int count)
+    {
+        var threads = new ParallelOptions { MaxDegreeOfParallelism = get_num_threads() };
+        Parallel.For(0, (count + PieceElements - 1) / PieceElements, threads, i =>
         {
             var first = i * PieceElements;
-            stored.Decode(source + first / stored.BlockSize * stored.BlockBytes, target + first * stored.ElementSize, Math.Min(PieceElements, count - first));
+            var (from, to) = (source + first / stored.BlockSize * stored.BlockBytes, target + first * stored.ElementSize);
+            stored.Decode(from, to, Math.Min(PieceElements, count - first));
         });
+    }
 
     // The page where two chunks meet is kept by both, so a chunk starts one page early; never outside the tensor.
     private void Release(TensorEntry entry, long start, long length)
@@ -131,11 +144,15 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
     private void CheckFlags(TensorEntry entry)
     {
         for (var start = 0L; start < entry.Length; start += ChunkElements)
-            if (file.Span(entry.Offset + start, (int)Math.Min(ChunkElements, entry.Length - start)).ContainsAnyExceptInRange((byte)0, (byte)1))
-                throw InterpException.DataLoss("BOOL_INVALID", $"'{file.Path}': tensor {Quoted.Name(entry.Name)} is BOOL and has a byte that is neither 0 nor 1.");
+        {
+            var bytes = file.Span(entry.Offset + start, (int)Math.Min(ChunkElements, entry.Length - start));
+            if (bytes.ContainsAnyExceptInRange((byte)0, (byte)1))
+                throw InterpException.DataLoss("BOOL_INVALID",
+                    $"'{file.Path}': tensor {Quoted.Name(entry.Name)} is BOOL and has a byte that is neither 0 nor 1.");
+        }
     }
 
     private static bool IsAligned(IntPtr data, ScalarType dtype) => data % Math.Max(1, StorageTypes.Of(dtype).Bits() / 8) == 0;
 
-    private static unsafe void Memory(IntPtr from, IntPtr to, long length) => Buffer.MemoryCopy((void*)from, (void*)to, length, length);
+    private static unsafe void CopyMemory(IntPtr from, IntPtr to, long length) => Buffer.MemoryCopy((void*)from, (void*)to, length, length);
 }

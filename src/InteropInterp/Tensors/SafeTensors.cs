@@ -10,7 +10,7 @@ public static class SafeTensors
     /// <summary>
     /// Opens a .safetensors file, an index, or a folder: its model.safetensors, else its one index, else its one .safetensors.
     /// </summary>
-    /// <exception cref="InterpException">NO_SAFETENSORS, SEVERAL_SAFETENSORS (naming them), and those of opening what was found.</exception>
+    /// <exception cref="InterpException">NO_SAFETENSORS; SEVERAL_SAFETENSORS, naming them; those of opening what was found.</exception>
     public static ITensorSource Open(string fileOrFolder)
     {
         var path = Directory.Exists(fileOrFolder) ? Find(fileOrFolder) : fileOrFolder;
@@ -19,10 +19,12 @@ public static class SafeTensors
 
     /// <summary>Writes tensors, of any device and stride, to one file that appears whole or not at all.</summary>
     /// <exception cref="InterpException">As <see cref="SafeTensorsWriter"/>.</exception>
-    public static void Save(string path, IEnumerable<KeyValuePair<string, Tensor>> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    public static void Save(
+        string path, IEnumerable<KeyValuePair<string, Tensor>> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
         var all = tensors.ToList();
-        using var writer = SafeTensorsWriter.Create(path, all.Select(t => new TensorDeclaration(t.Key, StorageTypes.Of(t.Value.dtype), t.Value.shape)), metadata);
+        var declared = all.Select(t => new TensorDeclaration(t.Key, StorageTypes.Of(t.Value.dtype), t.Value.shape));
+        using var writer = SafeTensorsWriter.Create(path, declared, metadata);
         foreach (var (name, tensor) in all) writer.Write(name, tensor);
         writer.Commit();
     }
@@ -40,8 +42,8 @@ public static class SafeTensors
     {
         var fitting = files.Where(file => file.EndsWith(ending, StringComparison.Ordinal)).Order(StringComparer.Ordinal).ToList();
         if (fitting.Count > 1)
-            throw InterpException.Invalid("SEVERAL_SAFETENSORS",
-                $"'{folder}' has {fitting.Count} files that may be meant: {string.Join(", ", fitting.Take(5).Select(Path.GetFileName))}; name one.");
+            throw InterpException.Invalid("SEVERAL_SAFETENSORS", $"'{folder}' has {fitting.Count} files that may be meant: "
+                + $"{string.Join(", ", fitting.Take(5).Select(Path.GetFileName))}; name one.");
         return fitting.SingleOrDefault();
     }
 }

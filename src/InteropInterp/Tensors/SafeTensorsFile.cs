@@ -22,7 +22,7 @@ public sealed class SafeTensorsFile : ITensorSource
     /// <summary>The header's <c>__metadata__</c>.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; }
 
-    /// <exception cref="InterpException">SAFETENSORS_*: what in the file is not as the format says; FILE_NOT_FOUND and the like.</exception>
+    /// <exception cref="InterpException">SAFETENSORS_*: what in the file is not as the format says; FILE_NOT_FOUND and so on.</exception>
     public static SafeTensorsFile Open(string path)
     {
         var file = MappedFile.Open(path);

@@ -52,12 +52,14 @@ internal sealed class SafeTensorsHeader
 
     private long ReadLength()
     {
-        if (file.Length < LengthBytes) throw Broken("SAFETENSORS_TOO_SHORT", $"it has {file.Length} bytes, and the header's length alone takes {LengthBytes}");
+        if (file.Length < LengthBytes)
+            throw Broken("SAFETENSORS_TOO_SHORT", $"it has {file.Length} bytes, and the header's length alone takes {LengthBytes}");
         var length = BinaryPrimitives.ReadUInt64LittleEndian(file.Span(0, LengthBytes));
-        if (length > MaxLength) throw Broken("SAFETENSORS_HEADER_TOO_LONG", $"the header says it has {length:N0} bytes; at most {MaxLength:N0} are read");
-        return length <= (ulong)(file.Length - LengthBytes)
-            ? (long)length
-            : throw Broken("SAFETENSORS_HEADER_TOO_LONG", $"the header says it has {length:N0} bytes, but {file.Length - LengthBytes:N0} are left in the file");
+        var left = file.Length - LengthBytes;
+        if (length > MaxLength || length > (ulong)left)
+            throw Broken("SAFETENSORS_HEADER_TOO_LONG", $"the header says it has {length:N0} bytes, but "
+                + (length > MaxLength ? $"at most {MaxLength:N0} are read" : $"{left:N0} are left in the file"));
+        return (long)length;
     }
 
     private void ReadObject(Utf8JsonReader reader)
@@ -123,10 +125,12 @@ internal sealed class SafeTensorsHeader
             throw Broken("SAFETENSORS_SIZE_MISMATCH", $"{text}..., has {shape.Count} dimensions; at most {TensorSize.MaxRank} are read");
         if (TensorSize.Count(shape) is not { } count || TensorSize.Bytes(count, type.Bits()) is not { } bytes)
             throw Broken("SAFETENSORS_SIZE_MISMATCH", $"{text}, is larger than can be addressed, or not a whole number of bytes");
+        var offsets = $"data_offsets [{begin}, {end}]";
         if (begin > end || end > file.Length - dataStart)
-            throw Broken("SAFETENSORS_OFFSETS_INVALID", $"{text}, has data_offsets [{begin}, {end}], which do not lie in the {file.Length - dataStart:N0} bytes of data");
+            throw Broken("SAFETENSORS_OFFSETS_INVALID",
+                $"{text}, has {offsets}, which do not lie in the {file.Length - dataStart:N0} bytes of data");
         if (end - begin != bytes)
-            throw Broken("SAFETENSORS_SIZE_MISMATCH", $"{text}, takes {bytes:N0} bytes, but its data_offsets [{begin}, {end}] span {end - begin:N0}");
+            throw Broken("SAFETENSORS_SIZE_MISMATCH", $"{text}, takes {bytes:N0} bytes, but its {offsets} span {end - begin:N0}");
         return new TensorEntry(name, type, shape.ToArray(), dataStart + begin, bytes);
     }
 
@@ -136,7 +140,8 @@ internal sealed class SafeTensorsHeader
         var name = reader.GetString()!;
         return StorageTypes.TryParse(name, out var type)
             ? type
-            : throw Broken("SAFETENSORS_UNKNOWN_DTYPE", $"{where} has the unknown dtype {Quoted.Name(name)}; known are {string.Join(", ", StorageTypes.Names)}");
+            : throw Broken("SAFETENSORS_UNKNOWN_DTYPE",
+                $"{where} has the unknown dtype {Quoted.Name(name)}; known are {string.Join(", ", StorageTypes.Names)}");
     }
 
     private List<long> ReadNumbers(ref Utf8JsonReader reader, string what)
@@ -165,7 +170,8 @@ internal sealed class SafeTensorsHeader
         foreach (var entry in tensors)
         {
             if (entry.Offset != end)
-                throw Broken("SAFETENSORS_OFFSETS_INVALID", $"tensor {Quoted.Name(entry.Name)} begins at byte {entry.Offset - dataStart:N0} of the data, expected "
+                throw Broken("SAFETENSORS_OFFSETS_INVALID",
+                    $"tensor {Quoted.Name(entry.Name)} begins at byte {entry.Offset - dataStart:N0} of the data, expected "
                     + $"{end - dataStart:N0}, where the tensor before it ends: {(entry.Offset < end ? "they overlap" : "there is a gap")}");
             end += entry.Length;
         }

@@ -47,7 +47,8 @@ internal static class SafeTensorsIndex
             var file = reader.GetString()!;
             // A name from a download must not reach out of its folder.
             if (file is "" or "." or ".." || file.AsSpan().ContainsAny('/', '\\', '\0'))
-                throw Broken(path, "INDEX_FILE_NAME", $"tensor {Quoted.Name(name)} is in {Quoted.Name(file)}, expected the plain name of a file beside the index");
+                throw Broken(path, "INDEX_FILE_NAME",
+                    $"tensor {Quoted.Name(name)} is in {Quoted.Name(file)}, expected the plain name of a file beside the index");
             if (!map.TryAdd(name, file)) throw Broken(path, "INDEX_DUPLICATE_KEY", $"it has tensor {Quoted.Name(name)} twice");
         }
         return map;

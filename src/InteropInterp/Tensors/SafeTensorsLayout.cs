@@ -39,13 +39,17 @@ internal sealed record SafeTensorsLayout(byte[] Header, Dictionary<string, Tenso
     private static long Length(TensorDeclaration tensor)
     {
         if (tensor.Name == SafeTensorsHeader.MetadataKey)
-            throw InterpException.Invalid("NAME_INVALID", $"'{SafeTensorsHeader.MetadataKey}' is not a tensor name in safetensors; choose another.");
+            throw InterpException.Invalid("NAME_INVALID",
+                $"'{SafeTensorsHeader.MetadataKey}' is not a tensor name in safetensors; choose another.");
         if (tensor.Shape.Count > TensorSize.MaxRank) throw TooLarge(tensor);
-        return TensorSize.Count(tensor.Shape) is { } count && TensorSize.Bytes(count, tensor.Type.Bits()) is { } bytes ? bytes : throw TooLarge(tensor);
+        return TensorSize.Count(tensor.Shape) is { } count && TensorSize.Bytes(count, tensor.Type.Bits()) is { } bytes
+            ? bytes
+            : throw TooLarge(tensor);
     }
 
     private static InterpException TooLarge(TensorDeclaration tensor) => InterpException.OutOfRange("TENSOR_TOO_LARGE",
-        $"Tensor {Quoted.Name(tensor.Name)}, {tensor.Type} [{string.Join(", ", tensor.Shape)}], is not a number of bytes that a file can hold.");
+        $"Tensor {Quoted.Name(tensor.Name)}, {tensor.Type} [{string.Join(", ", tensor.Shape)}], "
+        + "is not a number of bytes that a file can hold.");
 
     private static byte[] Frame(byte[] json)
     {
@@ -109,8 +113,8 @@ internal sealed record SafeTensorsLayout(byte[] Header, Dictionary<string, Tenso
         }
         catch (EncoderFallbackException e)
         {
-            throw new InterpException(ErrorCode.InvalidArgument, "NAME_INVALID", $"{Quoted.Name(text)} has half a surrogate pair and cannot be written as UTF-8.",
-                innerException: e);
+            throw new InterpException(ErrorCode.InvalidArgument, "NAME_INVALID",
+                $"{Quoted.Name(text)} has half a surrogate pair and cannot be written as UTF-8.", innerException: e);
         }
     }
 }

@@ -59,13 +59,15 @@ public sealed class SafeTensorsWriter : IDisposable
         var (wantedType, wantedShape) = entry.Type.Torch() is { } torch ? (torch, entry.Shape) : (ScalarType.Byte, [entry.Length]);
         if (dtype != wantedType || !shape.AsSpan().SequenceEqual(wantedShape.ToArray()))
             throw InterpException.Invalid("TENSOR_MISMATCH",
-                $"Tensor {Quoted.Name(name)} was declared as {wantedType} [{string.Join(", ", wantedShape)}], and is {dtype} [{string.Join(", ", shape)}].");
+                $"Tensor {Quoted.Name(name)} was declared as {wantedType} [{string.Join(", ", wantedShape)}], "
+                + $"and is {dtype} [{string.Join(", ", shape)}].");
         if (written.ContainsKey(name)) throw Twice(name);
         TensorBytes.ForEach(value, bytes => Append(entry, bytes));
     }
 
     /// <summary>Writes the next bytes of a tensor, row-major and little-endian; as many calls as it takes.</summary>
-    /// <exception cref="InterpException">UNKNOWN_TENSOR, TENSOR_WRITTEN_TWICE where it gets more bytes than it has, FILE_NOT_WRITABLE.</exception>
+    /// <exception cref="InterpException">UNKNOWN_TENSOR; TENSOR_WRITTEN_TWICE where it gets more bytes than it has;
+    /// FILE_NOT_WRITABLE.</exception>
     public void WriteBytes(string name, ReadOnlySpan<byte> bytes) => Append(Find(name), bytes);
 
     /// <summary>Makes the file appear, replacing what had its name; it is on disk when this returns.</summary>
@@ -94,6 +96,6 @@ public sealed class SafeTensorsWriter : IDisposable
         written[entry.Name] = done + bytes.Length;
     }
 
-    private InterpException Twice(string name) =>
-        InterpException.Invalid("TENSOR_WRITTEN_TWICE", $"Tensor {Quoted.Name(name)} of '{file.Path}' is written already, or gets more bytes than declared.");
+    private InterpException Twice(string name) => InterpException.Invalid("TENSOR_WRITTEN_TWICE",
+        $"Tensor {Quoted.Name(name)} of '{file.Path}' is written already, or gets more bytes than declared.");
 }

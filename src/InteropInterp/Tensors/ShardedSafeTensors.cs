@@ -68,13 +68,14 @@ public sealed class ShardedSafeTensors : ITensorSource
                 // A shard may carry a copy of what the index expects elsewhere.
                 if (index.GetValueOrDefault(entry.Name, file) != file) continue;
                 if (!homes.TryAdd(entry.Name, shard))
-                    throw InterpException.DataLoss("INDEX_AMBIGUOUS",
-                        $"'{Path}' does not list tensor {Quoted.Name(entry.Name)}, and more than one shard has it: '{homes[entry.Name].Path}' and '{shard.Path}'.");
+                    throw InterpException.DataLoss("INDEX_AMBIGUOUS", $"'{Path}' does not list tensor {Quoted.Name(entry.Name)}, and "
+                        + $"more than one shard has it: '{homes[entry.Name].Path}' and '{shard.Path}'.");
                 entries[entry.Name] = entry;
             }
         foreach (var (name, file) in index)
             if (!homes.ContainsKey(name))
-                throw InterpException.DataLoss("INDEX_TENSOR_MISSING", $"'{Path}' says that tensor {Quoted.Name(name)} is in {Quoted.Name(file)}, which does not have it.");
+                throw InterpException.DataLoss("INDEX_TENSOR_MISSING",
+                    $"'{Path}' says that tensor {Quoted.Name(name)} is in {Quoted.Name(file)}, which does not have it.");
         Metadata = Agreed(shards.Values.Select(shard => shard.Metadata));
     }
 

@@ -14,16 +14,18 @@ internal sealed unsafe record StoredNumbers(ScalarType Into, int BlockSize, int 
     /// <summary>The decoding of a tensor that shall be read as <paramref name="wanted"/>; null where none is documented.</summary>
     public static StoredNumbers? For(TensorEntry entry, ScalarType wanted)
     {
-        if (entry.Quantization is { } format)
-            return new StoredNumbers(ScalarType.Float32, format.BlockSize, format.BlockBytes, (source, into, count) => format.Dequantize(
-                new ReadOnlySpan<byte>((void*)source, count / format.BlockSize * format.BlockBytes), new Span<float>((void*)into, count)));
         var type = entry.Type;
+        if (entry.Quantization is { } format)
+            return new StoredNumbers(ScalarType.Float32, format.BlockSize, format.BlockBytes, (source, into, count) =>
+                format.Dequantize(Bytes(source, count / format.BlockSize * format.BlockBytes), new Span<float>((void*)into, count)));
         if (Float8.Has(type))
             return new StoredNumbers(ScalarType.Float32, 1, 1, (source, into, count) =>
-                Float8.Decode(type, new ReadOnlySpan<byte>((void*)source, count), new Span<float>((void*)into, count)));
-        if (UnsignedIntegers.Has(type))
-            return new StoredNumbers(ScalarType.Float64, 1, type.Bits() / 8, (source, into, count) => UnsignedIntegers.Decode(
-                type, new ReadOnlySpan<byte>((void*)source, count * (type.Bits() / 8)), new Span<double>((void*)into, count), wanted != ScalarType.Float64));
-        return null;
+                Float8.Decode(type, Bytes(source, count), new Span<float>((void*)into, count)));
+        if (!UnsignedIntegers.Has(type)) return null;
+        var (size, narrowed) = (type.Bits() / 8, wanted != ScalarType.Float64);
+        return new StoredNumbers(ScalarType.Float64, 1, size, (source, into, count) =>
+            UnsignedIntegers.Decode(type, Bytes(source, count * size), new Span<double>((void*)into, count), narrowed));
     }
+
+    private static ReadOnlySpan<byte> Bytes(IntPtr source, int length) => new((void*)source, length);
 }

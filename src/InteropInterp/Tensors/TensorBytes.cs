@@ -1,4 +1,5 @@
 using InteropInterp.Native.Interop;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Tensors;
@@ -16,8 +17,8 @@ internal static class TensorBytes
     {
         using var scope = NewDisposeScope();
         using var mode = no_grad();
-        if (tensor.is_sparse || tensor.device_type == TorchSharp.DeviceType.META)
-            throw InterpException.Invalid("TENSOR_NOT_DENSE", "The tensor is sparse or has no data; only dense tensors have bytes to store.");
+        if (tensor.is_sparse || tensor.device_type == DeviceType.META)
+            throw InterpException.Invalid("TENSOR_NOT_DENSE", "The tensor is sparse or has no data; only dense ones have bytes to store.");
         Visit(tensor, tensor.shape, tensor.element_size(), sink);
     }
 
@@ -26,8 +27,8 @@ internal static class TensorBytes
         var bytes = elementSize;
         foreach (var size in shape) bytes *= size;
         if (bytes == 0) return;
-        if (tensor.device_type == TorchSharp.DeviceType.CPU && tensor.is_contiguous() && !tensor.is_conj() && !tensor.is_neg()) Emit(tensor, bytes, sink);
-        else if (bytes <= Staging || shape.IsEmpty) Emit(tensor.cpu().resolve_conj().resolve_neg().contiguous(), bytes, sink);
+        if (IsInOrder(tensor)) Emit(tensor, bytes, sink);
+        else if (bytes <= Staging || shape.IsEmpty) Emit(Ordered(tensor), bytes, sink);
         else
         {
             var rowBytes = bytes / shape[0];
@@ -35,11 +36,17 @@ internal static class TensorBytes
             for (var i = 0L; i < shape[0]; i += rows)
             {
                 using var scope = NewDisposeScope();
+                var count = Math.Min(rows, shape[0] - i);
                 if (rows == 1) Visit(tensor.select(0, i), shape[1..], elementSize, sink);
-                else Emit(tensor.narrow(0, i, Math.Min(rows, shape[0] - i)).cpu().resolve_conj().resolve_neg().contiguous(), Math.Min(rows, shape[0] - i) * rowBytes, sink);
+                else Emit(Ordered(tensor.narrow(0, i, count)), count * rowBytes, sink);
             }
         }
     }
+
+    private static bool IsInOrder(Tensor tensor) =>
+        tensor.device_type == DeviceType.CPU && tensor.is_contiguous() && !tensor.is_conj() && !tensor.is_neg();
+
+    private static Tensor Ordered(Tensor tensor) => tensor.cpu().resolve_conj().resolve_neg().contiguous();
 
     private static unsafe void Emit(Tensor contiguous, long bytes, Sink sink)
     {

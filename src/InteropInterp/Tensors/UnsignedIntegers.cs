@@ -30,5 +30,6 @@ internal static class UnsignedIntegers
         }
     }
 
-    private static double RoundedToOdd(ulong value) => value < 1UL << 53 ? value : (double)(value >> 11 | (value << 53 == 0 ? 0UL : 1UL)) * 2048;
+    private static double RoundedToOdd(ulong value) =>
+        value < 1UL << 53 ? value : (double)(value >> 11 | (value << 53 == 0 ? 0UL : 1UL)) * 2048;
 }

@@ -9,8 +9,13 @@ internal static class LiteralSafeTensors
     public sealed record Stored(string Name, string Type, long[] Shape, byte[] Bytes);
 
     /// <summary>A header of one tensor; shape and offsets as JSON.</summary>
-    public static string Header(string type, string shape, string offsets, string name = "x") =>
-        "{\"" + name + "\":{\"dtype\":\"" + type + "\",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}}";
+    public static string Header(string type, string shape, string offsets, string name = "x") => Entries(Entry(name, type, shape, offsets));
+
+    /// <summary>A header of any entries.</summary>
+    public static string Entries(params string[] entries) => "{" + string.Join(',', entries) + "}";
+
+    public static string Entry(string name, string type, string shape, string offsets) =>
+        "\"" + name + "\":{\"dtype\":\"" + type + "\",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}";
 
     /// <summary>A file of any header and any data.</summary>
     public static byte[] File(string header, byte[] data, ulong? statedLength = null) =>

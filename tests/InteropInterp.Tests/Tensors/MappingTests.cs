@@ -1,3 +1,4 @@
+using System.Globalization;
 using InteropInterp.Tensors;
 using static TorchSharp.torch;
 
@@ -17,7 +18,8 @@ public sealed class MappingTests : IDisposable
 
     private void Write(StorageType type, int tensors, long count)
     {
-        using var writer = SafeTensorsWriter.Create(path, Enumerable.Range(0, tensors).Select(i => new TensorDeclaration($"w{i}", type, [count])));
+        var declared = Enumerable.Range(0, tensors).Select(i => new TensorDeclaration($"w{i}", type, [count]));
+        using var writer = SafeTensorsWriter.Create(path, declared);
         var random = new Random(1);
         var piece = new byte[1 << 16];
         foreach (var entry in writer.Entries.Values)
@@ -157,11 +159,13 @@ public sealed class MappingTests : IDisposable
         return read;
     }
 
-    // Anonymous memory and what of files is this process's alone.
-    private static long Held() => Field("/proc/self/smaps_rollup", "Private_Clean") + Field("/proc/self/smaps_rollup", "Private_Dirty");
+    // Anonymous memory and what of the weights' file is mapped in; not the libraries, whose pages come and go with other processes.
+    private long Held() => Status("RssAnon") + File.ReadLines("/proc/self/smaps")
+        .SkipWhile(line => !line.EndsWith(path, StringComparison.Ordinal))
+        .Where(line => line.StartsWith("Private_", StringComparison.Ordinal)).Take(2).Sum(Bytes);
 
-    private static long Status(string name) => Field("/proc/self/status", name);
+    private static long Status(string name) =>
+        Bytes(File.ReadLines("/proc/self/status").Single(line => line.StartsWith(name + ":", StringComparison.Ordinal)));
 
-    private static long Field(string file, string name) =>
-        1024 * long.Parse(File.ReadLines(file).Single(line => line.StartsWith(name + ":", StringComparison.Ordinal)).Split(':')[1].Replace("kB", ""), null);
+    private static long Bytes(string line) => 1024 * long.Parse(line.Split(':')[1].Replace("kB", ""), CultureInfo.InvariantCulture);
 }

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using InteropInterp.Tensors;
+using static InteropInterp.Tests.Tensors.LiteralSafeTensors;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Tests.Tensors;
@@ -13,12 +14,12 @@ public sealed class SafeTensorsFileTests : IDisposable
     private SafeTensorsFile Open(string header, byte[] data)
     {
         var path = folder.File("t.safetensors");
-        File.WriteAllBytes(path, LiteralSafeTensors.File(header, data));
+        System.IO.File.WriteAllBytes(path, File(header, data));
         return SafeTensorsFile.Open(path);
     }
 
     private SafeTensorsFile One(string type, long[] shape, byte[] data, string padding = "") =>
-        Open(LiteralSafeTensors.Header(type, $"[{string.Join(',', shape)}]", $"[0,{data.Length}]") + padding, data);
+        Open(Header(type, $"[{string.Join(',', shape)}]", $"[0,{data.Length}]") + padding, data);
 
     // The padding that puts the data at a multiple of eight, plus `off`.
     private SafeTensorsFile OneAt(int off, string type, long[] shape, byte[] data)
@@ -37,11 +38,12 @@ public sealed class SafeTensorsFileTests : IDisposable
     public void Tensors_are_read_with_name_shape_type_and_values()
     {
         using var file = Open(
-            """{"__metadata__":{"format":"pt"},"b":{"dtype":"I64","shape":[2],"data_offsets":[24,40]},"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}""",
+            Entries("\"__metadata__\":{\"format\":\"pt\"}", Entry("b", "I64", "[2]", "[24,40]"), Entry("a", "F32", "[2,3]", "[0,24]")),
             [.. Bytes(1f, 2, 3, 4, 5, 6), .. Bytes(7L, -8L)]);
         Assert.Equal("pt", file.Metadata["format"]);
         Assert.Equal(["a", "b"], file.Entries.Keys);
-        Assert.Equal(new { Type = StorageType.F32, Length = 24L, Count = 6L }, new { file.Entries["a"].Type, file.Entries["a"].Length, file.Entries["a"].Count });
+        var entry = file.Entries["a"];
+        Assert.Equal((StorageType.F32, 24, 6), (entry.Type, entry.Length, entry.Count));
         using var scope = NewDisposeScope();
         var a = file.Read("a");
         Assert.Equal([2, 3], a.shape);
@@ -73,7 +75,7 @@ public sealed class SafeTensorsFileTests : IDisposable
         // The same memory: a write through one is seen through the other.
         first.zero_();
         Assert.All(file.Read("x").bytes.ToArray(), b => Assert.Equal(0, b));
-        Assert.Equal(bytes, LiteralSafeTensors.Parse(File.ReadAllBytes(file.Path)).Tensors[0].Bytes);
+        Assert.Equal(bytes, LiteralSafeTensors.Parse(System.IO.File.ReadAllBytes(file.Path)).Tensors[0].Bytes);
     }
 
     [Theory]
@@ -114,7 +116,7 @@ public sealed class SafeTensorsFileTests : IDisposable
     public void Scalars_and_empty_tensors_are_legal()
     {
         using var file = Open(
-            """{"s":{"dtype":"F64","shape":[],"data_offsets":[0,8]},"e":{"dtype":"F32","shape":[3,0,2],"data_offsets":[8,8]},"f":{"dtype":"I8","shape":[0],"data_offsets":[0,0]}}""",
+            Entries(Entry("s", "F64", "[]", "[0,8]"), Entry("e", "F32", "[3,0,2]", "[8,8]"), Entry("f", "I8", "[0]", "[0,0]")),
             Bytes(2.5));
         using var scope = NewDisposeScope();
         Assert.Empty(file.Read("s").shape);
@@ -143,10 +145,20 @@ public sealed class SafeTensorsFileTests : IDisposable
     }
 
     [Fact]
+    public void Unaligned_data_of_many_chunks_is_copied_whole()
+    {
+        var values = Enumerable.Range(0, 1_300_001).Select(i => i * 0.5f).ToArray();
+        using var file = OneAt(3, "F32", [values.Length], Bytes(values));
+        using var scope = NewDisposeScope();
+        Values.AssertSame(values, Values.Of<float>(file.Read("x")));
+        Assert.Equal(values.Select(x => (double)x), Values.Of<double>(file.Read("x", ScalarType.Float64)));
+    }
+
+    [Fact]
     public void A_tensor_of_the_wanted_type_is_not_copied_and_any_other_is()
     {
         using var file = Open(
-            """{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"BF16","shape":[2],"data_offsets":[4,8]}}""" + "    ",
+            Entries(Entry("a", "F32", "[1]", "[0,4]"), Entry("b", "BF16", "[2]", "[4,8]")) + "    ",
             [.. Bytes(1f), .. Bytes((ushort)0x3f80, (ushort)0x4000)]);
         Assert.Equal(0, file.Entries["a"].Offset % 4);
         using var scope = NewDisposeScope();
@@ -171,10 +183,11 @@ public sealed class SafeTensorsFileTests : IDisposable
     [Fact]
     public void An_unknown_name_offers_the_nearest()
     {
-        using var file = Open("""{"blocks.0.W_Q":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}""", new byte[4]);
-        foreach (var read in new Func<Tensor>[] { () => file.Read("blocks.0.W_K"), () => file.Read("blocks.0.W_K", ScalarType.Float32), () => file.ReadBytes("blocks.0.W_K") })
+        using var file = Open(Entries(Entry("blocks.0.W_Q", "F32", "[1]", "[0,4]")), new byte[4]);
+        Func<string, Tensor>[] readings = [file.Read, name => file.Read(name, ScalarType.Float32), file.ReadBytes];
+        foreach (var read in readings)
         {
-            var error = Assert.Throws<InterpException>(read);
+            var error = Assert.Throws<InterpException>(() => read("blocks.0.W_K"));
             Assert.Equal("UNKNOWN_TENSOR", error.Reason);
             Assert.Equal(["blocks.0.W_Q"], error.Suggestions);
         }
@@ -222,7 +235,7 @@ public sealed class SafeTensorsFileTests : IDisposable
     public void A_checkpoint_of_the_hub_is_what_the_literal_parser_finds(string family)
     {
         var path = SharedFolder.Path("fixtures", "families", family, "model.safetensors");
-        var (expected, metadata) = LiteralSafeTensors.Parse(File.ReadAllBytes(path));
+        var (expected, metadata) = LiteralSafeTensors.Parse(System.IO.File.ReadAllBytes(path));
         using var file = SafeTensorsFile.Open(path);
         Assert.Equal(metadata, file.Metadata);
         Assert.Equal(expected.Select(t => t.Name).Order(StringComparer.Ordinal), file.Entries.Keys.Order(StringComparer.Ordinal));

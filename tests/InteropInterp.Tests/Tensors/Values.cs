@@ -19,7 +19,10 @@ internal static class Values
     {
         Assert.Equal(expected.Length, actual.Length);
         for (var i = 0; i < expected.Length; i++)
-            if (BitConverter.SingleToUInt32Bits(expected[i]) != BitConverter.SingleToUInt32Bits(actual[i]) && !(float.IsNaN(expected[i]) && float.IsNaN(actual[i])))
-                Assert.Fail($"[{i}]: expected {expected[i]:r}, found {actual[i]:r}");
+        {
+            var (a, b) = (expected[i], actual[i]);
+            if (BitConverter.SingleToUInt32Bits(a) != BitConverter.SingleToUInt32Bits(b) && !(float.IsNaN(a) && float.IsNaN(b)))
+                Assert.Fail($"[{i}]: expected {a:r}, found {b:r}");
+        }
     }
 }

@@ -16,7 +16,7 @@ internal sealed class GgufCursor(MappedFile file)
     /// <summary>A little-endian number.</summary>
     public T Number<T>(string what) where T : unmanaged => MemoryMarshal.Read<T>(Take(Unsafe.SizeOf<T>(), what));
 
-    /// <summary>A length or count that a later read relies on: not more than what is left, at <paramref name="bytesEach"/> at least.</summary>
+    /// <summary>A length or count that a later read relies on: no more than is left, at <paramref name="bytesEach"/> at least.</summary>
     public int Count(int bytesEach, string what)
     {
         var count = Number<ulong>(what);

@@ -55,7 +55,8 @@ public sealed class GgufFile : ITensorSource
     /// <exception cref="InterpException">UNKNOWN_METADATA; METADATA_TYPE, naming the type that the file has.</exception>
     public T Value<T>(string key)
     {
-        if (!Values.TryGetValue(key, out var value)) throw InterpException.Unknown("UNKNOWN_METADATA", $"metadata key of '{Path}'", key, Values.Keys);
+        if (!Values.TryGetValue(key, out var value))
+            throw InterpException.Unknown("UNKNOWN_METADATA", $"metadata key of '{Path}'", key, Values.Keys);
         return value is T typed ? typed : throw InterpException.DataLoss("METADATA_TYPE",
             $"'{Path}': the metadata value {Quoted.Name(key)} is a {value.GetType().Name}, expected a {typeof(T).Name}.");
     }

@@ -27,7 +27,12 @@ internal sealed class GgufHeader
         var tensors = cursor.Count(SmallestTensor, "the number of tensors");
         var pairs = cursor.Count(GgufValues.SmallestPair, "the number of metadata pairs");
         var values = GgufValues.Read(cursor, pairs);
-        return new GgufHeader { Version = (int)version, Values = values, Entries = Tensors(cursor, file, tensors, Alignment(cursor, values)) };
+        return new GgufHeader
+        {
+            Version = (int)version,
+            Values = values,
+            Entries = Tensors(cursor, file, tensors, Alignment(cursor, values)),
+        };
     }
 
     private static long Alignment(GgufCursor cursor, Dictionary<string, object> values)
@@ -46,18 +51,19 @@ internal sealed class GgufHeader
         {
             var entry = Tensor(cursor, file);
             if (entry.Offset != data)
-                throw cursor.Broken("GGUF_OFFSETS_INVALID",
-                    $"tensor {Quoted.Name(entry.Name)} begins {entry.Offset:N0} bytes into the data, expected {data:N0}: after the tensor before it");
+                throw cursor.Broken("GGUF_OFFSETS_INVALID", $"tensor {Quoted.Name(entry.Name)} begins {entry.Offset:N0} bytes into "
+                    + $"the data, expected {data:N0}: after the tensor before it");
             data = Align(cursor, data, entry.Length, alignment);
-            if (!entries.TryAdd(entry.Name, entry)) throw cursor.Broken("GGUF_DUPLICATE_KEY", $"the tensor {Quoted.Name(entry.Name)} occurs twice");
+            if (!entries.TryAdd(entry.Name, entry))
+                throw cursor.Broken("GGUF_DUPLICATE_KEY", $"the tensor {Quoted.Name(entry.Name)} occurs twice");
         }
         // Offsets count from the first aligned byte after the descriptions, which are complete only now.
         var start = Align(cursor, 0, cursor.Position, alignment);
         foreach (var entry in entries.Values.ToList())
         {
             if (entry.Offset > file.Length - entry.Length - start)
-                throw cursor.Broken("GGUF_TRUNCATED",
-                    $"tensor {Quoted.Name(entry.Name)} ends {entry.Offset + entry.Length:N0} bytes into the data, which has {Math.Max(0, file.Length - start):N0}");
+                throw cursor.Broken("GGUF_TRUNCATED", $"tensor {Quoted.Name(entry.Name)} ends {entry.Offset + entry.Length:N0} bytes into "
+                    + $"the data, which has {Math.Max(0, file.Length - start):N0}");
             entries[entry.Name] = entry with { Offset = start + entry.Offset };
         }
         return entries;
@@ -91,6 +97,8 @@ internal sealed class GgufHeader
     private static long Align(GgufCursor cursor, long start, long length, long alignment)
     {
         var end = ((Int128)start + length + alignment - 1) / alignment * alignment;
-        return end <= long.MaxValue ? (long)end : throw cursor.Broken("GGUF_OFFSETS_INVALID", "its tensors add up to more than can be addressed");
+        return end <= long.MaxValue
+            ? (long)end
+            : throw cursor.Broken("GGUF_OFFSETS_INVALID", "its tensors add up to more than can be addressed");
     }
 }

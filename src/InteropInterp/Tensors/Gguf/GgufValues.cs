@@ -70,7 +70,8 @@ internal static class GgufValues
     private static bool[] Flags(GgufCursor cursor, int count, string what)
     {
         var bytes = cursor.Take(count, what);
-        if (bytes.ContainsAnyExceptInRange((byte)0, (byte)1)) throw cursor.Broken("GGUF_INVALID", $"{what} has a flag that is neither 0 nor 1");
+        if (bytes.ContainsAnyExceptInRange((byte)0, (byte)1))
+            throw cursor.Broken("GGUF_INVALID", $"{what} has a flag that is neither 0 nor 1");
         var flags = new bool[count];
         for (var i = 0; i < count; i++) flags[i] = bytes[i] == 1;
         return flags;

@@ -21,10 +21,11 @@ public sealed class GgufFileTests : IDisposable
     public void Metadata_of_every_type_is_typed()
     {
         using var file = Open(new GgufBuilder()
-            .Pair("u8", 0, (byte)200).Pair("i8", 1, (sbyte)-100).Pair("u16", 2, (ushort)60000).Pair("i16", 3, (short)-30000).Pair("u32", 4, 4000000000u)
-            .Pair("i32", 5, -2000000000).Pair("f32", 6, 0.5f).Pair("bool", 7, true).Pair("string", 8, "héllo").Pair("u64", 10, ulong.MaxValue)
-            .Pair("i64", 11, long.MinValue).Pair("f64", 12, 0.1)
-            .Pair("a.u8", 9, 0u, 2UL, (byte)1, (byte)255).Pair("a.i32", 9, 5u, 2UL, -1, 2).Pair("a.f32", 9, 6u, 1UL, 1.5f).Pair("a.bool", 9, 7u, 2UL, true, false)
+            .Pair("u8", 0, (byte)200).Pair("i8", 1, (sbyte)-100).Pair("u16", 2, (ushort)60000).Pair("i16", 3, (short)-30000)
+            .Pair("u32", 4, 4000000000u).Pair("i32", 5, -2000000000).Pair("f32", 6, 0.5f).Pair("bool", 7, true).Pair("string", 8, "héllo")
+            .Pair("u64", 10, ulong.MaxValue).Pair("i64", 11, long.MinValue).Pair("f64", 12, 0.1)
+            .Pair("a.u8", 9, 0u, 2UL, (byte)1, (byte)255).Pair("a.i32", 9, 5u, 2UL, -1, 2).Pair("a.f32", 9, 6u, 1UL, 1.5f)
+            .Pair("a.bool", 9, 7u, 2UL, true, false)
             .Pair("a.string", 9, 8u, 3UL, "", "a", "é").Pair("a.u64", 9, 10u, 1UL, ulong.MaxValue).Pair("a.empty", 9, 8u, 0UL));
         Assert.Equal([200L, -100L, 60000L, -30000L, 4000000000L, -2000000000L, long.MinValue],
             new[] { "u8", "i8", "u16", "i16", "u32", "i32", "i64" }.Select(file.Value<long>));
@@ -63,7 +64,8 @@ public sealed class GgufFileTests : IDisposable
         var values = Enumerable.Range(0, 6).Select(i => i - 2.5f).ToArray();
         var halves = MemoryMarshal.AsBytes<Half>([(Half)1.5f, (Half)(-2)]).ToArray();
         using var file = Open(new GgufBuilder { Alignment = alignment }.Pair("general.alignment", 4, (uint)alignment)
-            .Tensor("a", 0, [3, 2], MemoryMarshal.AsBytes(values.AsSpan()).ToArray()).Tensor("b", 1, [2], halves).Tensor("c", 26, [], [5, 0, 0, 0]));
+            .Tensor("a", 0, [3, 2], MemoryMarshal.AsBytes(values.AsSpan()).ToArray()).Tensor("b", 1, [2], halves)
+            .Tensor("c", 26, [], [5, 0, 0, 0]));
         Assert.All(file.Entries.Values, entry => Assert.Equal(0, entry.Offset % alignment));
         using var scope = NewDisposeScope();
         Assert.Equal([2, 3], file.Read("a").shape);

@@ -35,36 +35,42 @@ public sealed class HostileGgufTests : IDisposable
     public void Another_format() => Says("GGUF_MAGIC", "{\"a\":1}   "u8.ToArray());
 
     [Fact]
-    public void A_file_for_big_endian_machines() => Says("GGUF_VERSION_UNSUPPORTED", new GgufBuilder { Version = 0x03000000 }, "big-endian");
+    public void A_file_for_big_endian_machines() =>
+        Says("GGUF_VERSION_UNSUPPORTED", new GgufBuilder { Version = 0x03000000 }, "big-endian");
 
     [Theory]
     [InlineData(1u)]
     [InlineData(4u)]
-    public void Another_version(uint version) => Says("GGUF_VERSION_UNSUPPORTED", new GgufBuilder { Version = version }, $"{version}", "2 and 3");
+    public void Another_version(uint version) =>
+        Says("GGUF_VERSION_UNSUPPORTED", new GgufBuilder { Version = version }, $"{version}", "2 and 3");
 
     [Theory]
     [InlineData(1UL)]
     [InlineData(1UL << 40)]
     [InlineData(ulong.MaxValue)]
-    public void More_tensors_than_the_file_has_room_for(ulong count) => Says("GGUF_TRUNCATED", new GgufBuilder { StatedTensors = count }, "number of tensors");
+    public void More_tensors_than_the_file_has_room_for(ulong count) =>
+        Says("GGUF_TRUNCATED", new GgufBuilder { StatedTensors = count }, "number of tensors");
 
     [Theory]
     [InlineData(1UL << 33)]
     [InlineData(ulong.MaxValue)]
-    public void More_metadata_than_the_file_has_room_for(ulong count) => Says("GGUF_TRUNCATED", new GgufBuilder { StatedPairs = count }, "number of metadata pairs");
+    public void More_metadata_than_the_file_has_room_for(ulong count) =>
+        Says("GGUF_TRUNCATED", new GgufBuilder { StatedPairs = count }, "number of metadata pairs");
 
     [Theory]
     [InlineData(1000UL)]
     [InlineData(ulong.MaxValue)]
     [InlineData(1UL << 63)]
-    public void A_string_longer_than_the_file(ulong length) => Says("GGUF_TRUNCATED", new GgufBuilder().Pair("k", 8, length, (byte)'a'), "'k'");
+    public void A_string_longer_than_the_file(ulong length) =>
+        Says("GGUF_TRUNCATED", new GgufBuilder().Pair("k", 8, length, (byte)'a'), "'k'");
 
     [Theory]
     [InlineData(0u, ulong.MaxValue)]
     [InlineData(5u, 1UL << 62)]
     [InlineData(8u, 1UL << 31)]
     [InlineData(12u, 1000UL)]
-    public void An_array_longer_than_the_file(uint type, ulong count) => Says("GGUF_TRUNCATED", new GgufBuilder().Pair("k", 9, type, count), "'k'");
+    public void An_array_longer_than_the_file(uint type, ulong count) =>
+        Says("GGUF_TRUNCATED", new GgufBuilder().Pair("k", 9, type, count), "'k'");
 
     [Fact]
     public void An_array_of_arrays() => Says("GGUF_INVALID", new GgufBuilder().Pair("k", 9, 9u, 1UL, 5u, 0UL), "'k'");
@@ -92,10 +98,12 @@ public sealed class HostileGgufTests : IDisposable
     [InlineData(0u)]
     [InlineData(33u)]
     [InlineData(0x80000001u)]
-    public void An_alignment_that_is_no_power_of_two(uint alignment) => Says("GGUF_INVALID", new GgufBuilder().Pair("general.alignment", 4, alignment), "general.alignment");
+    public void An_alignment_that_is_no_power_of_two(uint alignment) =>
+        Says("GGUF_INVALID", new GgufBuilder().Pair("general.alignment", 4, alignment), "general.alignment");
 
     [Fact]
-    public void An_alignment_that_is_no_number() => Says("GGUF_INVALID", new GgufBuilder().Pair("general.alignment", 8, "32"), "general.alignment");
+    public void An_alignment_that_is_no_number() =>
+        Says("GGUF_INVALID", new GgufBuilder().Pair("general.alignment", 8, "32"), "general.alignment");
 
     [Theory]
     [InlineData(12u, "Q4_K")]
@@ -106,11 +114,13 @@ public sealed class HostileGgufTests : IDisposable
     {
         var error = Refused(new GgufBuilder().Tensor("blk.0.w", code, [256], new byte[144]).Build());
         Assert.Equal(("GGUF_TYPE_UNSUPPORTED", ErrorCode.Unimplemented), (error.Reason, error.Code));
-        foreach (var part in new[] { "'blk.0.w'", name, "Q4_1", "Q8_0", "BF16" }) Assert.Contains(part, error.Message, StringComparison.Ordinal);
+        foreach (var part in new[] { "'blk.0.w'", name, "Q4_1", "Q8_0", "BF16" })
+            Assert.Contains(part, error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void Too_many_dimensions() => Says("GGUF_INVALID", new GgufBuilder().Tensor("x", 0, [1, 1, 1, 1, 1], new byte[4]), "'x'", "5 dimensions");
+    public void Too_many_dimensions() =>
+        Says("GGUF_INVALID", new GgufBuilder().Tensor("x", 0, [1, 1, 1, 1, 1], new byte[4]), "'x'", "5 dimensions");
 
     [Theory]
     [InlineData(1UL << 63)]
@@ -120,26 +130,31 @@ public sealed class HostileGgufTests : IDisposable
     [Theory]
     [InlineData(1UL << 32, 1UL << 32)]
     [InlineData(long.MaxValue, 2UL)]
-    public void A_shape_that_overflows(ulong a, ulong b) => Says("GGUF_INVALID", new GgufBuilder().Tensor("x", 0, [a, b], new byte[4]), "'x'");
+    public void A_shape_that_overflows(ulong a, ulong b) =>
+        Says("GGUF_INVALID", new GgufBuilder().Tensor("x", 0, [a, b], new byte[4]), "'x'");
 
     [Theory]
     [InlineData(1UL << 61)]
     [InlineData(1000UL)]
-    public void A_tensor_larger_than_the_file(ulong size) => Says("GGUF_TRUNCATED", new GgufBuilder().Tensor("x", 0, [size], new byte[4]), "'x'");
+    public void A_tensor_larger_than_the_file(ulong size) =>
+        Says("GGUF_TRUNCATED", new GgufBuilder().Tensor("x", 0, [size], new byte[4]), "'x'");
 
     [Fact]
-    public void Rows_that_are_not_whole_blocks() => Says("GGUF_INVALID", new GgufBuilder().Tensor("x", 3, [16, 2], new byte[20]), "'x'", "Q4_1", "blocks of 32");
+    public void Rows_that_are_not_whole_blocks() =>
+        Says("GGUF_INVALID", new GgufBuilder().Tensor("x", 3, [16, 2], new byte[20]), "'x'", "Q4_1", "blocks of 32");
 
     [Theory]
     [InlineData(32UL)]
     [InlineData(1UL)]
     [InlineData(ulong.MaxValue)]
     [InlineData(1UL << 62)]
-    public void An_offset_that_leaves_a_gap(ulong offset) => Says("GGUF_OFFSETS_INVALID", new GgufBuilder().Tensor("x", 0, [1], new byte[4], offset), "'x'", "expected 0");
+    public void An_offset_that_leaves_a_gap(ulong offset) =>
+        Says("GGUF_OFFSETS_INVALID", new GgufBuilder().Tensor("x", 0, [1], new byte[4], offset), "'x'", "expected 0");
 
     [Fact]
     public void Tensors_that_overlap() =>
-        Says("GGUF_OFFSETS_INVALID", new GgufBuilder().Tensor("x", 0, [16], new byte[64]).Tensor("y", 0, [1], new byte[4], 32), "'y'", "expected 64");
+        Says("GGUF_OFFSETS_INVALID", new GgufBuilder().Tensor("x", 0, [16], new byte[64]).Tensor("y", 0, [1], new byte[4], 32),
+            "'y'", "expected 64");
 
     [Fact]
     public void A_truncated_tensor()

@@ -5,7 +5,7 @@ internal static class LiteralBlocks
 {
     public static float[] Dequantize(string format, ReadOnlySpan<byte> data)
     {
-        var size = format switch { "Q4_0" => 18, "Q4_1" => 20, "Q5_0" => 22, "Q5_1" => 24, "Q8_0" => 34, _ => throw new ArgumentException(format) };
+        var size = new Dictionary<string, int> { ["Q4_0"] = 18, ["Q4_1"] = 20, ["Q5_0"] = 22, ["Q5_1"] = 24, ["Q8_0"] = 34 }[format];
         var weights = new float[data.Length / size * 32];
         for (var i = 0; i < data.Length / size; i++)
         {

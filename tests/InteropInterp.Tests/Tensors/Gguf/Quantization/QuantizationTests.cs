@@ -43,19 +43,23 @@ public sealed class QuantizationTests : IDisposable
     public void Q4_0_by_hand() => Assert.Equal(Codes.Select(c => (c - 8) * 0.25f), Dequantize("Q4_0", [.. Half(0.25f), .. Nibbles]));
 
     [Fact]
-    public void Q4_1_by_hand() => Assert.Equal(Codes.Select(c => c * 0.5f - 3), Dequantize("Q4_1", [.. Half(0.5f), .. Half(-3), .. Nibbles]));
+    public void Q4_1_by_hand() =>
+        Assert.Equal(Codes.Select(c => c * 0.5f - 3), Dequantize("Q4_1", [.. Half(0.5f), .. Half(-3), .. Nibbles]));
 
     [Fact]
     public void Q5_0_by_hand() =>
-        Assert.Equal(Enumerable.Range(0, 32).Select(j => (Code5(j) - 16) * 0.25f), Dequantize("Q5_0", [.. Half(0.25f), .. BitConverter.GetBytes(Fifth), .. Nibbles]));
+        Assert.Equal(Enumerable.Range(0, 32).Select(j => (Code5(j) - 16) * 0.25f),
+            Dequantize("Q5_0", [.. Half(0.25f), .. BitConverter.GetBytes(Fifth), .. Nibbles]));
 
     [Fact]
     public void Q5_1_by_hand() => Assert.Equal(
-        Enumerable.Range(0, 32).Select(j => Code5(j) * 0.25f + 7), Dequantize("Q5_1", [.. Half(0.25f), .. Half(7), .. BitConverter.GetBytes(Fifth), .. Nibbles]));
+        Enumerable.Range(0, 32).Select(j => Code5(j) * 0.25f + 7),
+        Dequantize("Q5_1", [.. Half(0.25f), .. Half(7), .. BitConverter.GetBytes(Fifth), .. Nibbles]));
 
     [Fact]
     public void Q8_0_by_hand() => Assert.Equal(
-        Enumerable.Range(0, 32).Select(j => (j * 8 - 128) * 2f), Dequantize("Q8_0", [.. Half(2), .. Enumerable.Range(0, 32).Select(j => (byte)(j * 8 - 128))]));
+        Enumerable.Range(0, 32).Select(j => (j * 8 - 128) * 2f),
+        Dequantize("Q8_0", [.. Half(2), .. Enumerable.Range(0, 32).Select(j => (byte)(j * 8 - 128))]));
 
     [Theory]
     [InlineData("Q4_0")]
