@@ -54,14 +54,12 @@ class PlanScope:
 
     def capture(self, names: Iterable[str], pos: Any = None, gradient: bool = False, before: bool = False) -> "PlanScope":
         """Activations (or gradients) to come back."""
-        saes = self.model.sae_names()
+        saes, where = self.model.sae_names(), selection.selector(pos=pos)
         for name in names:
             if name in saes:
-                self.model.capture_sae(self, name, None if pos is None else selection.positions(pos))
-                continue
-            capture = self.plan.captures.add(point=name, gradient=gradient, before=before)
-            if pos is not None:
-                capture.where.positions.CopyFrom(selection.positions(pos))
+                self.model.capture_sae(self, name, where)
+            else:
+                self.plan.captures.add(point=name, gradient=gradient, before=before, where=where)
         return self
 
     def hooks(self, permanent_only: bool = False, backward: bool = False, edited: set[str] | None = None) -> "PlanScope":

@@ -88,3 +88,100 @@ def peers() -> str:
             pytest.skip("torch 2.13 is absent: neither INTEROPINTERP_PEERS nor the shared folder has it")
         subprocess.run(["bash", str(install), str(folder)], check=True, capture_output=True)
     return str(folder / "python")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    from engines import Server
+
+    found = Server(tmp_path_factory.mktemp("server"))
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session", params=os.environ.get("INTEROPINTERP_TEST_DOORS", "in-process grpc-tcp grpc-unix").split())
+def engine(request):
+    """A client of the engine: in this process, or on a server."""
+    import interopinterp
+
+    if request.param == "in-process":
+        client = interopinterp.local()
+        print(f"{client.door}: the engine")
+        yield client
+    else:
+        client = interopinterp.connect(request.getfixturevalue("server").addresses[request.param])
+        client.name = request.param
+        yield client
+        client.close()
+
+
+@pytest.fixture
+def in_process(engine):
+    """Skips where Python functions cannot run in the middle of a run."""
+    if not engine.transport.has_callbacks:
+        pytest.skip("in process only")
+
+
+@pytest.fixture
+def over_grpc(engine):
+    """Skips where there is no server."""
+    if engine.transport.has_callbacks:
+        pytest.skip("over gRPC only")
+
+
+@pytest.fixture(scope="session")
+def model_folder(engine):
+    """The four-layer GPT-2 of the goldens, as the engine's from_pretrained takes it."""
+    path = shared("fixtures", "models", "gpt2_shakespeare")
+    return str(path) if engine.transport.has_callbacks else "fixtures/models/gpt2_shakespeare"
+
+
+@pytest.fixture(scope="session")
+def shakespeare(engine, model_folder):
+    return engine.HookedTransformer.from_pretrained(model_folder)
+
+
+@pytest.fixture(scope="session")
+def clean_tokens():
+    return golden("forward")[0]["tokens"]
+
+
+@pytest.fixture(scope="session")
+def tiny(engine):
+    """A small random model, the same in every engine."""
+    from engines import TINY
+
+    return engine.HookedTransformer(TINY)
+
+
+@pytest.fixture(scope="session")
+def tokens():
+    import numpy as np
+
+    return np.array([[1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 11, 12, 13, 14]])
+
+
+@pytest.fixture(scope="session")
+def other_tokens():
+    import numpy as np
+
+    return np.array([[3, 1, 4, 1, 5, 9, 2], [6, 5, 3, 5, 8, 9, 7]])
+
+
+@pytest.fixture(scope="session")
+def in_process_logits(tokens):
+    import interopinterp
+    from engines import TINY
+
+    return interopinterp.HookedTransformer(TINY)(tokens)
+
+
+@pytest.fixture(scope="session")
+def writable_root(request, tmp_path_factory):
+    """A path that an engine may write a model to."""
+    folder = tmp_path_factory.mktemp("saved")
+
+    def path(engine, name):
+        return str(folder / name) if engine.transport.has_callbacks else str(request.getfixturevalue("server").root / name)
+
+    return path

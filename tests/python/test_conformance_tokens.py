@@ -18,7 +18,7 @@ def test_tokens_are_those_of_transformerlens(shakespeare):
         elif key.startswith("to_single_token/"):
             text = key.partition("/")[2]
             if isinstance(value, dict):
-                with pytest.raises(errors.InvalidArgumentError, match="is not a single token but 6"):
+                with pytest.raises(errors.InvalidArgumentError, match="is not a single token but 5"):
                     shakespeare.to_single_token(text)
             else:
                 assert shakespeare.to_single_token(text) == value

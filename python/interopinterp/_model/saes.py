@@ -81,11 +81,9 @@ class Saes:
             intervention = scope.plan.interventions.add(point=name, is_optional=True)
             intervention.splice.CopyFrom(pb.SpliceOp(dictionary=scope.dictionary(sae), use_error_term=use_error_term))
 
-    def capture_sae(self, scope: PlanScope, name: str, positions: pb.Positions | None) -> None:
+    def capture_sae(self, scope: PlanScope, name: str, where: pb.Selector) -> None:
         """Writes what is to be cached of an attached SAE into a plan."""
         point, what = self.sae_names()[name]
-        capture = scope.plan.captures.add(point=point, name=name, before=what != _OUTPUT)
-        if positions is not None:
-            capture.where.positions.CopyFrom(positions)
+        capture = scope.plan.captures.add(point=point, name=name, before=what != _OUTPUT, where=where)
         if what == _ACTS:
             capture.codes.dictionary = scope.dictionary(self._saes[point][0])

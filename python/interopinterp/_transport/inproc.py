@@ -94,7 +94,8 @@ class InProcess(Transport):
             if ref.data_type == pb.DATA_TYPE_BFLOAT16:
                 return arrays.widen(self._client.export(handle, raw=True))
             array = self._client.export(handle)
-            array.flags.writeable = not ref.read_only
+            if ref.read_only:
+                array.flags.writeable = False
             return array
         finally:
             self._client.release(handle)
