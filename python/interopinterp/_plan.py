@@ -36,7 +36,6 @@ class PlanScope:
         self.plan.flags.CopyFrom(flags(model.cfg))
         self.recorder = recorder
         self._sources: list[tuple[Any, str]] = []
-        self._every = model.fireable() if model.call_every_hook_point else None
 
     def run(self, given: inputs.Input, start_at_layer: int | None = None, stop_at_layer: int | None = None) -> "PlanScope":
         """What runs, and from which layer to which."""
@@ -71,7 +70,7 @@ class PlanScope:
             self._hooks(point, forward, False)
             if backward:
                 self._hooks(point, [h for h in point.bwd_hooks if h.is_permanent or not permanent_only], True)
-            if not looked and (callbacks.has_torch_hooks(point) or self._every and point.name in self._every):
+            if not looked and (self.model.call_every_hook_point or callbacks.has_torch_hooks(point)) and point.name in self.model.fireable():
                 self._add(point.name, False, True).callback.id = callbacks.of_torch(self, point)
         return self
 

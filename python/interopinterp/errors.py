@@ -99,6 +99,8 @@ def from_code(code: int, reason: str, message: str, suggestions: tuple[str, ...]
 def unknown(reason: str, what: str, name: str, valid: Iterable[str], note: str = "") -> NotFoundError:
     """The error for a name that does not exist, with the valid names nearest to it; note says what else to do."""
     valid = list(dict.fromkeys(valid))
-    near = difflib.get_close_matches(name, valid, 3, 0.6) or [v for v in valid if len(name) > 2 and name.lower() in v.lower()][:3]
+    likeness = {v: difflib.SequenceMatcher(None, name.lower(), v.lower()).ratio() for v in valid}
+    near = [v for v in sorted(valid, key=lambda v: -likeness[v]) if likeness[v] >= 0.6][:3]
+    near = near or [v for v in valid if len(name) > 2 and name.lower() in v.lower()][:3]
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     return NotFoundError(reason, f"Unknown {what} {name!r}.{hint}{note and ' ' + note}", tuple(near))

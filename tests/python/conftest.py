@@ -41,6 +41,14 @@ def shared(*parts: str) -> Path:
     return path
 
 
+def close(found, expected, most: float = 1e-4) -> bool:
+    """Whether two arrays have one shape and differ by at most so much."""
+    import numpy as np
+
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    return found.shape == expected.shape and (found.size == 0 or float(np.abs(found - expected).max()) <= most)
+
+
 def golden(section: str) -> tuple[dict, dict]:
     """(arrays, values) of a section of the analysis goldens."""
     from interopinterp import _safetensors

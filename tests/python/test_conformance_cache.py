@@ -5,7 +5,7 @@ import ast
 import numpy as np
 import pytest
 
-from conftest import golden
+from conftest import close, golden
 from interopinterp import ActivationCache, errors
 
 CLOSE = 1e-4
@@ -31,7 +31,7 @@ def test_parts_of_the_stream_are_those_of_transformerlens(cache, method):
     for key in keys:
         _, options = arguments(key)
         found, names = getattr(cache, method)(return_labels=True, **options)
-        assert found.shape == tensors[key].shape and np.abs(found - tensors[key]).max() < CLOSE, key
+        assert close(found, tensors[key]), key
         assert key not in labels or names == labels[key], key
 
 
@@ -62,7 +62,7 @@ def test_attributions_are_those_of_transformerlens(shakespeare, cache, clean_tok
             "apply_ln_to_stack(layer=1, mlp_input)": cache.apply_ln_to_stack(cache.decompose_resid(1, mlp_input=True), layer=1, mlp_input=True),
             "apply_ln_to_stack(pos_slice)": cache.apply_ln_to_stack(cache.decompose_resid(pos_slice=-1), pos_slice=-1),
             "apply_ln_to_stack(recompute_ln)": cache.apply_ln_to_stack(cache.accumulated_resid(), recompute_ln=True)}.items():
-        assert found.shape == tensors[key].shape and np.abs(found - tensors[key]).max() < CLOSE, key
+        assert close(found, tensors[key]), key
     with pytest.raises(errors.InvalidArgumentError, match="slice the stack too"):
         cache.logit_attrs(stack, answer, pos_slice=-1)
     bare = shakespeare.run_with_cache(clean_tokens, remove_batch_dim=True)[1]
@@ -91,7 +91,7 @@ def test_heads_and_neurons_are_those_of_transformerlens(cache):
             "stack_neuron_results(1, apply_ln)": cache.stack_neuron_results(1, neuron_slice=(0, 4), pos_slice=-1, apply_ln=True, return_labels=True),
     }.items():
         found, names = found if isinstance(found, tuple) else (found, None)
-        assert found.shape == tensors[key].shape and np.abs(found - tensors[key]).max() < CLOSE, key
+        assert close(found, tensors[key]), key
         assert names is None or names == labels[key], key
 
 

@@ -98,7 +98,7 @@ def test_a_closed_model_is_gone(engine, tiny, tokens):
     assert model._name in held
     model.close()
     model.close()
-    with pytest.raises(errors.NotFoundError, match="models/"):
+    with pytest.raises(errors.FailedPreconditionError, match="was closed"):
         model(tokens)
     other = engine.HookedTransformer(tiny.cfg.to_dict())
     name = other._name

@@ -1,8 +1,10 @@
 """Beside TransformerLens 3.9 itself, in one process: the same weights, inputs and hook code through both."""
 
+import json
+
 import pytest
 
-from conftest import environment, run, shared
+from conftest import environment, run
 
 BESIDE = """
 import contextlib, io, json, logging, sys, warnings
@@ -86,7 +88,7 @@ for kind, more in KINDS.items():
         def keep(gradient, hook):
             kept[hook.name] = gradient.clone()
         with one.hooks(bwd_hooks=[(lambda n: n.endswith(("hook_resid_pre", "hook_z", "hook_attn_out")), keep)]):
-            (one(tokens)[:, -1, 5] - one(tokens)[:, -1, 6]).sum().backward() if name == "never" else one(tokens)[:, -1, :7].square().sum().backward()
+            one(tokens)[:, -1, :7].square().sum().backward()
     assert set(grads["ours"]) == set(grads["theirs"]) and len(grads["ours"]) == 9
     for name in grads["theirs"]:
         compare(f"{kind}: gradient {name}", grads["ours"][name], grads["theirs"][name], 1e-4)
@@ -94,23 +96,30 @@ for kind, more in KINDS.items():
     expected, their_cache = tl.run_with_cache(tokens, return_type="loss", incl_bwd=True)
     for name in ("blocks.0.hook_resid_pre_grad", "blocks.1.attn.hook_pattern_grad", "blocks.2.attn.hook_q_grad"):
         compare(f"{kind}: {name}", cache[name], their_cache[name], 1e-5)
-    generated = [one.generate(tokens, max_new_tokens=6, do_sample=False, stop_at_eos=False, verbose=False) for one in (model, tl)]
+    # TransformerLens's own cache of keys and values needs a tokenizer.
+    generated = [one.generate(tokens, max_new_tokens=6, do_sample=False, stop_at_eos=False, verbose=False, use_past_kv_cache=one is model)
+                 for one in (model, tl)]
     assert torch.equal(*generated), kind
 worst = sorted(found.items(), key=lambda item: -item[1])[:5]
 print(json.dumps({"compared": len(found), "worst": worst}))
 """
 
 
-def test_the_same_code_gives_the_same_numbers_in_transformerlens(peers, capsys):
-    out = run(BESIDE, environment(), python=peers, timeout=240)
+@pytest.fixture(scope="module")
+def beside(peers):
+    """What a process says that has both packages; importing TransformerLens takes longest, so it is one."""
+    return run(BESIDE + NAMES, environment(), python=peers, timeout=240).splitlines()
+
+
+def test_the_same_code_gives_the_same_numbers_in_transformerlens(beside, capsys):
     with capsys.disabled():
-        print(f"\nbeside TransformerLens 3.9: {out.strip()}")
+        print(f"\nbeside TransformerLens 3.9: {beside[0]}")
+    assert json.loads(beside[0])["compared"] > 300
 
 
 NAMES = """
-import importlib, warnings
-warnings.filterwarnings("ignore")
-import interopinterp
+import importlib, inspect
+import interopinterp, transformer_lens
 for module, names in {
         "": ["HookedTransformer", "HookedTransformerConfig", "ActivationCache", "FactoredMatrix", "HookedRootModule", "patching", "utils", "utilities"],
         "hook_points": ["HookPoint", "LensHandle", "NamesFilter"], "HookedTransformer": ["HookedTransformer", "Output"],
@@ -123,11 +132,8 @@ for module, names in {
         assert hasattr(found, name), (module, name)
 assert isinstance(interopinterp.HookedTransformer, type) and isinstance(interopinterp.ActivationCache, type)
 
-import inspect, transformer_lens
-from transformer_lens import patching as theirs
-from interopinterp import patching as ours
-missing = [n for n in dir(theirs) if n.startswith(("get_act_patch", "layer_")) or n == "generic_activation_patch"]
-assert all(hasattr(ours, n) for n in missing), missing
+patched = [n for n in dir(their_patching) if n.startswith(("get_act_patch", "layer_")) or n == "generic_activation_patch"]
+assert len(patched) > 20 and all(hasattr(our_patching, n) for n in patched), patched
 # Parameters of each call come in TransformerLens's order under its names; more may follow.
 for cls in ("HookedTransformer", "ActivationCache", "FactoredMatrix"):
     mine, their = getattr(interopinterp, cls), getattr(transformer_lens, cls)
@@ -136,14 +142,15 @@ for cls in ("HookedTransformer", "ActivationCache", "FactoredMatrix"):
         if name.startswith("_") or not inspect.isfunction(b) and not inspect.ismethod(b) or b.__qualname__.split(".")[0] not in (cls, "HookedRootModule"):
             continue
         mine_names, their_names = list(inspect.signature(a).parameters), list(inspect.signature(b).parameters)
+        their_names = [n for n in their_names if n != "kwargs"]
         if name not in ("to", "cuda", "cpu", "state_dict", "load_state_dict", "check_hooks_to_add"):
             assert mine_names[:len(their_names)] == their_names, (cls, name, mine_names, their_names)
 print("same names")
 """
 
 
-def test_imports_and_signatures_are_those_of_3x_code(peers):
-    assert run(NAMES, environment(), python=peers, timeout=120) == "same names\n"
+def test_imports_and_signatures_are_those_of_3x_code(beside):
+    assert beside[1] == "same names"
 
 
 TORCH = """
@@ -228,6 +235,10 @@ try:
     model(tokens)
 except errors.FailedPreconditionError as error:
     assert error.reason == "WEIGHT_WRITTEN_TO" and "embed.W_E" in str(error)
+state = {name: value.clone() for name, value in model.state_dict().items()}
+model.load_state_dict(state)
+with torch.no_grad():
+    assert not torch.equal(model(tokens), logits), "the changed weights are loaded now"
 ii.results_as("numpy")
 assert type(model(tokens)).__module__ == "numpy"
 print("mistakes")

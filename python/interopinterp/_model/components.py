@@ -66,25 +66,22 @@ class Blocks(Component):
 
 def build(model: Any, hook_names: Iterable[str], weight_names: Iterable[str]) -> None:
     """Hangs hook points and parts into a model, and fills in its hook_dict and mod_dict."""
-    parts: dict[str, Any] = {}
-
-    def part(name: str) -> Any:
-        if not name:
-            return model
-        if name not in parts:
-            parent, _, last = name.rpartition(".")
-            parts[name] = (Blocks if name == "blocks" else Component)(model, name)
-            part(parent).add_module(last, parts[name])
-        return parts[name]
-
+    parts: dict[str, Any] = {"": model}
     for name in hook_names:
         parent, _, last = name.rpartition(".")
         point = HookPoint()
         point.name = name
-        part(parent).add_module(last, point)
+        _part(parts, parent).add_module(last, point)
         parts[name] = model.hook_dict[name] = point
     for name in weight_names:
-        part(name.rpartition(".")[0])
-    if "blocks" not in parts:
-        part("blocks")
-    model.mod_dict = parts
+        _part(parts, name.rpartition(".")[0])
+    _part(parts, "blocks")
+    model.mod_dict = {name: part for name, part in parts.items() if name}
+
+
+def _part(parts: dict[str, Any], name: str) -> Any:
+    if name not in parts:
+        parent, _, last = name.rpartition(".")
+        parts[name] = (Blocks if name == "blocks" else Component)(parts[""], name)
+        _part(parts, parent).add_module(last, parts[name])
+    return parts[name]

@@ -94,7 +94,8 @@ class Forward:
         Over gRPC entries stay on the server until they are looked at. Raises UNKNOWN_HOOK_POINT, FILTER_MATCHES_NOTHING,
         HOOK_POINT_SILENT (a flag is off, or the run stops before it).
         """
-        refuse_unknown("run_with_cache", {k: v for k, v in model_kwargs.items() if k not in _PARAMETERS}, _PARAMETERS)
+        others = [name for name in inspect.signature(self.run_with_cache).parameters if not name.startswith("model_")]
+        refuse_unknown("run_with_cache", {k: v for k, v in model_kwargs.items() if k not in _PARAMETERS}, [*others, *_PARAMETERS])
         call = Call(*model_args, **model_kwargs)
         if incl_bwd and (call.return_type != "loss" or call.loss_per_token):
             raise InvalidArgumentError("NO_SCALAR", "incl_bwd differentiates the loss: pass return_type='loss'. For other metrics see "

@@ -149,6 +149,8 @@ class Weights:
 
 def _single(full: str) -> property:
     def fetch(self: Any) -> Any:
+        if full not in self.weight_shapes:
+            raise AttributeError(f"The model has no weight {full}.")
         return self.weight(full)
     return property(fetch, doc=f"{full}, fetched once.")
 
