@@ -54,48 +54,15 @@ public sealed class DeviceWorker : IDisposable
     /// <param name="cancellation">Looked at before each step.</param>
     /// <returns>Ends with the last step, or with what a step threw, or with CANCELLED; other items go on.</returns>
     /// <exception cref="InterpException">QUEUE_FULL; WORKER_STOPPED.</exception>
-    public Task Run(IEnumerator steps, CancellationToken cancellation = default)
-    {
-        var item = new Item(steps, cancellation);
-        lock (items)
-        {
-            if (stop.IsCancellationRequested)
-                throw new InterpException(ErrorCode.Unavailable, "WORKER_STOPPED", "The device takes no more work: it is shutting down.");
-            if (items.Count + (running is null ? 0 : 1) >= capacity)
-                throw new InterpException(ErrorCode.ResourceExhausted, "QUEUE_FULL",
-                    $"The device has {capacity} requests in hand, the most it takes. Try again later.");
-            items.Enqueue(item);
-            Monitor.Pulse(items);
-        }
-        return item.Done.Task;
-    }
+    public Task Run(IEnumerator steps, CancellationToken cancellation = default) => Enqueue(steps, isNew: true, cancellation);
 
     /// <summary>Queues work; it is disposed on this worker's thread, or here when it is refused.</summary>
     /// <exception cref="InterpException">QUEUE_FULL; WORKER_STOPPED.</exception>
-    public async Task<T> Run<T>(IStepwise<T> work, CancellationToken cancellation = default)
-    {
-        var result = default(T)!;
-        // A foreach that has not begun disposes nothing: the work is the queue's only once its first step has come.
-        var begun = false;
-        IEnumerator Steps()
-        {
-            begun = true;
-            using (work)
-            {
-                while (work.Advance()) yield return null;
-                result = work.TakeResult();
-            }
-        }
-        try
-        {
-            await Run(Steps(), cancellation).ConfigureAwait(false);
-            return result;
-        }
-        finally
-        {
-            if (!begun) work.Dispose();
-        }
-    }
+    public Task<T> Run<T>(IStepwise<T> work, CancellationToken cancellation = default) => Enqueue(work, isNew: true, cancellation);
+
+    /// <summary>Queues part of something that was let in before: it is taken even where the queue is full.</summary>
+    /// <exception cref="InterpException">WORKER_STOPPED.</exception>
+    public Task<T> Continue<T>(IStepwise<T> work, CancellationToken cancellation = default) => Enqueue(work, isNew: false, cancellation);
 
     /// <summary>Queues work of one step that has a result.</summary>
     public Task<T> Run<T>(Func<T> step, CancellationToken cancellation = default) => Run(Stepwise.Once(step), cancellation);
@@ -115,6 +82,47 @@ public sealed class DeviceWorker : IDisposable
         {
             foreach (var item in items) item.Done.TrySetException(Interrupts.Cancelled());
             running?.Done.TrySetException(Interrupts.Cancelled());
+        }
+    }
+
+    private Task Enqueue(IEnumerator steps, bool isNew, CancellationToken cancellation)
+    {
+        var item = new Item(steps, cancellation);
+        lock (items)
+        {
+            if (stop.IsCancellationRequested)
+                throw new InterpException(ErrorCode.Unavailable, "WORKER_STOPPED", "The device takes no more work: it is shutting down.");
+            if (isNew && items.Count + (running is null ? 0 : 1) >= capacity)
+                throw new InterpException(ErrorCode.ResourceExhausted, "QUEUE_FULL",
+                    $"The device has {capacity} requests in hand, the most it takes. Try again later.");
+            items.Enqueue(item);
+            Monitor.Pulse(items);
+        }
+        return item.Done.Task;
+    }
+
+    private async Task<T> Enqueue<T>(IStepwise<T> work, bool isNew, CancellationToken cancellation)
+    {
+        var result = default(T)!;
+        // A foreach that has not begun disposes nothing: the work is the queue's only once its first step has come.
+        var begun = false;
+        IEnumerator Steps()
+        {
+            begun = true;
+            using (work)
+            {
+                while (work.Advance()) yield return null;
+                result = work.TakeResult();
+            }
+        }
+        try
+        {
+            await Enqueue(Steps(), isNew, cancellation).ConfigureAwait(false);
+            return result;
+        }
+        finally
+        {
+            if (!begun) work.Dispose();
         }
     }
 

@@ -80,4 +80,4 @@ public sealed class TensorHandlers(Workspace workspace)
 /// <summary>A piece of a tensor on its way to a client.</summary>
 /// <param name="Tensor">In the first one: what is sent, cut and converted as asked.</param>
 /// <param name="Offset">Of its first byte.</param>
-public readonly record struct TensorChunk(TensorRef? Tensor, long Offset, ReadOnlyMemory<byte> Bytes);
+public sealed record TensorChunk(TensorRef? Tensor, long Offset, ReadOnlyMemory<byte> Bytes);

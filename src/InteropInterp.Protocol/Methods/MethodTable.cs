@@ -33,7 +33,7 @@ public sealed class MethodTable
     {
         var service = ModelService.Descriptor;
         Add<LoadModelRequest, LoadModelResponse>(service, "LoadModel", models.LoadModel);
-        Add<CreateModelRequest, CreateModelResponse>(service, "CreateModel", models.CreateModel);
+        Add<CreateModelRequest, CreateModelResponse>(service, "CreateModel", models.CreateModel, takesTensors: true);
         Add<ListModelsRequest, ListModelsResponse>(service, "ListModels", ModelHandlers.ListModels);
         Add<GetModelRequest, GetModelResponse>(service, "GetModel", ModelHandlers.GetModel);
         Add<CloseModelRequest, CloseModelResponse>(service, "CloseModel", ModelHandlers.CloseModel);
@@ -54,9 +54,9 @@ public sealed class MethodTable
     private void AddRuns()
     {
         var service = RunService.Descriptor;
-        Add<RunPlanRequest, RunPlanResponse>(service, "RunPlan", Runs.RunPlan);
-        Add<CheckPlanRequest, CheckPlanResponse>(service, "CheckPlan", Runs.CheckPlan);
-        Add<RunSweepRequest, RunSweepResponse>(service, "RunSweep", Runs.RunSweep);
+        Add<RunPlanRequest, RunPlanResponse>(service, "RunPlan", Runs.RunPlan, takesTensors: true);
+        Add<CheckPlanRequest, CheckPlanResponse>(service, "CheckPlan", Runs.CheckPlan, takesTensors: true);
+        Add<RunSweepRequest, RunSweepResponse>(service, "RunSweep", Runs.RunSweep, takesTensors: true);
     }
 
     private void AddTensors()
@@ -76,8 +76,9 @@ public sealed class MethodTable
     }
 
     private void Add<TRequest, TResponse>(
-        ServiceDescriptor service, string name, Func<TRequest, HandlerContext, ValueTask<TResponse>> handler, bool isForProcess = true)
+        ServiceDescriptor service, string name, Func<TRequest, HandlerContext, ValueTask<TResponse>> handler,
+        bool takesTensors = false, bool isForProcess = true)
         where TRequest : class, IMessage<TRequest>, new()
         where TResponse : class, IMessage<TResponse>, new() =>
-        methods.Add(new UnaryMethod<TRequest, TResponse>(service, name, handler) { IsForProcess = isForProcess });
+        methods.Add(new UnaryMethod<TRequest, TResponse>(service, name, handler) { TakesTensors = takesTensors, IsForProcess = isForProcess });
 }

@@ -18,6 +18,9 @@ public abstract class UnaryMethod
     /// <summary>As gRPC writes it, without the slash in front: interopinterp.v1.RunService/RunPlan.</summary>
     public string FullName => $"{Descriptor.Service.FullName}/{Descriptor.Name}";
 
+    /// <summary>Whether its requests may hold tensors, and so be large.</summary>
+    public bool TakesTensors { get; init; }
+
     /// <summary>Whether it makes sense for a client in this process.</summary>
     public bool IsForProcess { get; init; } = true;
 

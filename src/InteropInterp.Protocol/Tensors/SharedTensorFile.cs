@@ -8,7 +8,7 @@ namespace InteropInterp.Protocol.Tensors;
 /// Tensors in shared memory, for clients of the same user on the same machine. Names are random and made here alone: a client that
 /// could choose them could have the server write over somebody else's memory.
 /// </summary>
-internal static class SharedTensorFile
+public static class SharedTensorFile
 {
     private const string Folder = "/dev/shm";
     private const string Prefix = "interopinterp-";

@@ -2,6 +2,7 @@ using Google.Protobuf.WellKnownTypes;
 using InteropInterp.Protocol.Mapping;
 using InteropInterp.Protocol.Sessions;
 using InteropInterp.Protocol.V1;
+using static TorchSharp.torch;
 using Tensor = TorchSharp.torch.Tensor;
 
 namespace InteropInterp.Protocol.Tensors;
@@ -13,7 +14,7 @@ public sealed class StoredTensor
     {
         (Number, Owner, Tensor) = (number, owner, tensor);
         Shape = tensor.shape;
-        DataType = DataTypes.ToProto(tensor.dtype);
+        DataType = tensor.dtype;
         Device = DataTypes.Name(tensor.device);
         Bytes = tensor.numel() * tensor.element_size();
     }
@@ -21,7 +22,7 @@ public sealed class StoredTensor
     public long Number { get; }
     public string Name => $"tensors/{Number}";
     public IReadOnlyList<long> Shape { get; }
-    public DataType DataType { get; }
+    public ScalarType DataType { get; }
     public string Device { get; }
 
     /// <summary>Of its elements.</summary>
@@ -42,10 +43,11 @@ public sealed class StoredTensor
     /// <summary>The shared memory file it was put into.</summary>
     internal string? MappedAt { get; set; }
 
+    /// <exception cref="InterpException">DATA_TYPE_NOT_SENT for complex numbers, which no message has.</exception>
     public TensorRef ToRef() => new()
     {
         Name = Name,
-        DataType = DataType,
+        DataType = DataTypes.ToProto(DataType),
         Shape = { Shape },
         ByteSize = Bytes,
         Device = Device,
