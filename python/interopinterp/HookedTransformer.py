@@ -32,6 +32,7 @@ class HookedTransformer(Loading, Tokens, Forward, Generation, Gradients, Saes, W
     HookedTransformer.from_pretrained(path) loads one, HookedTransformer(cfg) makes one with random weights.
     cfg        its config; cfg.use_attn_result and its kin switch conditional hook points on
     tokenizer  its tokenizer, or None
+    aliases    TransformerLens 4's names of hook points, which every call takes too, to those in hook_dict
     door       how the engine is reached: "hostfxr", "pythonnet", or a server's address
     """
 
@@ -128,6 +129,7 @@ class HookedTransformer(Loading, Tokens, Forward, Generation, Gradients, Saes, W
         everything = pb.ModelFlags(**{name: name != "ungroup_grouped_query_attention" for name in FLAGS})
         points = self.transport.call(pb.ListHookPointsRequest(model=self._name, flags=everything)).hook_points
         build(self, [point.name for point in points], self.weight_shapes)
+        self.aliases = {alias: point.name for point in points for alias in point.aliases}
 
     def _become(self, told: pb.Model, request: Any = None) -> None:
         """Takes the place of the model that this was: same parts and hooks, other weights."""

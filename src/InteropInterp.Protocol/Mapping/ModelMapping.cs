@@ -109,7 +109,13 @@ public static class ModelMapping
     public static V1.HookPoint ToProto(HookPoint point, HookCatalogue catalogue)
     {
         var axes = catalogue.Axes(point);
-        return new V1.HookPoint { Name = point.Name, Axes = { axes.Select(a => AxisNames[a]) }, Shape = { axes.Select(a => catalogue.Size(a) ?? -1) } };
+        return new V1.HookPoint
+        {
+            Name = point.Name,
+            Axes = { axes.Select(a => AxisNames[a]) },
+            Shape = { axes.Select(a => catalogue.Size(a) ?? -1) },
+            Aliases = { catalogue.Aliases(point) },
+        };
     }
 
     private static V1.Tokenizer ToProto(ModelTokenizer value)
