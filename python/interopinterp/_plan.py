@@ -64,13 +64,17 @@ class PlanScope:
     def hooks(self, permanent_only: bool = False, backward: bool = False, edited: set[str] | None = None) -> "PlanScope":
         """SAEs and hooks that stand in the model; of Python's forward hooks, where it is known which points they edited, only those there."""
         self.model.splice_saes(self)
+        every = self.model.call_every_hook_point
         for point in self.model.hook_points():
+            own = point.__dict__
+            if not (every or own["fwd_hooks"] or own["bwd_hooks"] or callbacks.has_torch_hooks(point)):
+                continue
             looked = edited is not None and point.name not in edited
             forward = [h for h in point.fwd_hooks if (h.is_permanent or not permanent_only) and (isinstance(h.user_hook, Op) or not looked)]
             self._hooks(point, forward, False)
             if backward:
                 self._hooks(point, [h for h in point.bwd_hooks if h.is_permanent or not permanent_only], True)
-            if not looked and (self.model.call_every_hook_point or callbacks.has_torch_hooks(point)) and point.name in self.model.fireable():
+            if not looked and (every or callbacks.has_torch_hooks(point)) and point.name in self.model.fireable():
                 self._add(point.name, False, True).callback.id = callbacks.of_torch(self, point)
         return self
 

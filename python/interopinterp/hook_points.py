@@ -89,6 +89,8 @@ class HookPoint(Twofold):
     def remove_hooks(self, dir: Direction = "fwd", including_permanent: bool = False, level: int | None = None) -> None:
         """Removes hooks: all but permanent ones, or only those of a context level."""
         for direction in _directions(dir):
+            if not self._handles(direction):
+                continue
             kept = [h for h in self._handles(direction)
                     if not including_permanent and (h.is_permanent or level is not None and h.context_level != level)]
             setattr(self, f"{direction}_hooks", kept)

@@ -62,6 +62,7 @@ class Grpc(Transport):
             self._channel = grpc.insecure_channel(target, options)
         self._stubs = {name: stub(self._channel) for name, stub in _STUBS.items()}
         self._keeping: Any = None
+        self._pending: set[Any] = set()
         self._forgotten: collections.deque[str] = collections.deque()
 
     def run(self, request: Any) -> Any:
@@ -75,7 +76,10 @@ class Grpc(Transport):
 
     def send(self, request: Any) -> None:
         service, method, _ = UNARY[type(request)]
-        self._method(service, method).future(request, metadata=self._metadata)
+        call = self._method(service, method).future(request, metadata=self._metadata)
+        # A call that nobody holds is cancelled.
+        self._pending.add(call)
+        call.add_done_callback(self._pending.discard)
 
     def run_plan(self, request: pb.RunPlanRequest, progress: Progress | None = None, tokens: TokensFound | None = None) -> pb.RunPlanResponse:
         if not progress and not tokens:
