@@ -51,6 +51,17 @@ public static unsafe class Dispatcher
         return torch.Tensor.UnsafeCreateTensor((IntPtr)stack[0]);
     }
 
+    /// <summary>Calls an operator that returns several tensors; the results belong to the current scope.</summary>
+    /// <param name="count">How many it returns.</param>
+    public static torch.Tensor[] CallMany(string name, string overload, int count, params ReadOnlySpan<Argument> arguments)
+    {
+        var stack = stackalloc ulong[Math.Max(arguments.Length, count)];
+        Invoke(name, overload, arguments, stack);
+        var results = new torch.Tensor[count];
+        for (var i = 0; i < count; i++) results[i] = torch.Tensor.UnsafeCreateTensor((IntPtr)stack[i]);
+        return results;
+    }
+
     /// <summary>Calls an operator that returns nothing.</summary>
     /// <exception cref="InterpException">LIBTORCH_CALL_FAILED: no such operator, or the operator refuses its arguments.</exception>
     public static void Run(string name, string overload, params ReadOnlySpan<Argument> arguments)

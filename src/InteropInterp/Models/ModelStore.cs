@@ -11,24 +11,10 @@ public sealed class ModelStore
     /// <summary>The store that everything in this process shares unless it makes its own.</summary>
     public static ModelStore Shared { get; } = new();
 
-    private readonly Lock gate = new();
-    private readonly Dictionary<ModelKey, Entry> entries = [];
-
-    private sealed class Entry(ModelKey key, Func<LoadedModel> load)
-    {
-        public ModelKey Key { get; } = key;
-        public Lazy<LoadedModel> Model { get; } = new(load, LazyThreadSafetyMode.ExecutionAndPublication);
-        public int Users { get; set; }
-    }
+    private readonly SharedStore<ModelKey, LoadedModel> models = new(loaded => loaded.Model.Dispose());
 
     /// <summary>How many models are held.</summary>
-    public int Count
-    {
-        get
-        {
-            lock (gate) return entries.Count;
-        }
-    }
+    public int Count => models.Count;
 
     /// <summary>A share in the model of a name; dispose it once.</summary>
     public ModelShare Load(string name, LoadOptions? options = null, CancellationToken cancellation = default)
@@ -48,46 +34,8 @@ public sealed class ModelStore
 
     private ModelShare Take(ModelKey key, Func<LoadedModel> load, CancellationToken cancellation = default)
     {
-        while (true)
-        {
-            Entry entry;
-            lock (gate)
-            {
-                if (!entries.TryGetValue(key, out entry!)) entries[key] = entry = new Entry(key, load);
-                entry.Users++;
-            }
-            try
-            {
-                return new ModelShare(entry.Model.Value, () => Leave(entry));
-            }
-            catch (InterpException e) when (e.Code == ErrorCode.Cancelled && !cancellation.IsCancellationRequested)
-            {
-                // Somebody else began to load it and gave up: it is our turn.
-                Forget(entry);
-            }
-            catch
-            {
-                Forget(entry);
-                throw;
-            }
-        }
-    }
-
-    // A load that failed is not kept: the next one tries again.
-    private void Forget(Entry entry)
-    {
-        lock (gate)
-            if (entries.TryGetValue(entry.Key, out var held) && ReferenceEquals(held, entry)) entries.Remove(entry.Key);
-    }
-
-    private void Leave(Entry entry)
-    {
-        lock (gate)
-        {
-            if (--entry.Users > 0) return;
-            Forget(entry);
-        }
-        entry.Model.Value.Model.Dispose();
+        var (loaded, leave) = models.Take(key, load, cancellation);
+        return new ModelShare(loaded, leave);
     }
 
     private static ITokenizer? TokenizerOf(ModelFiles files)
