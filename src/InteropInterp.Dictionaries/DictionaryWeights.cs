@@ -21,9 +21,14 @@ public sealed record DictionaryWeights(Tensor Encoder, Tensor EncoderBias, Tenso
     private static void Check(string name, Tensor tensor, params long[] shape) => InterpException.Require(tensor.shape.SequenceEqual(shape), "DICTIONARY_SHAPE",
         $"{name} is [{string.Join(", ", tensor.shape)}]; [{string.Join(", ", shape)}] is expected (d_sae and d_in of the config).");
 
-    /// <summary>The same tensors, on their own: no scope disposes them.</summary>
-    internal DictionaryWeights Detached() => new(
-        Encoder.DetachFromDisposeScope(), EncoderBias.DetachFromDisposeScope(), Decoder.DetachFromDisposeScope(), DecoderBias.DetachFromDisposeScope());
+    /// <summary>Takes the tensors out of the scope they were made in.</summary>
+    internal void Detach()
+    {
+        Encoder.DetachFromDisposeScope();
+        EncoderBias.DetachFromDisposeScope();
+        Decoder.DetachFromDisposeScope();
+        DecoderBias.DetachFromDisposeScope();
+    }
 
     public void Dispose()
     {

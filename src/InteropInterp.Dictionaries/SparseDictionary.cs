@@ -20,26 +20,19 @@ public sealed class SparseDictionary : IDisposable
 
     private readonly Tensor? norms;
 
-    /// <summary>Takes the weights and the architecture over.</summary>
+    /// <summary>Takes the weights and the architecture over, out of the current scope.</summary>
     /// <exception cref="InterpException">DICTIONARY_SHAPE, INVALID_K: they do not fit each other.</exception>
     public SparseDictionary(DictionaryConfig config, DictionaryWeights weights, Architecture architecture)
     {
-        try
-        {
-            weights.Check(config);
-            architecture.Check(config.Width);
-        }
-        catch
-        {
-            weights.Dispose();
-            architecture.Dispose();
-            throw;
-        }
+        weights.Check(config);
+        architecture.Check(config.Width);
+        using var scope = NewDisposeScope();
         Config = config;
-        Weights = weights.Detached();
+        Weights = weights;
         Architecture = architecture;
         (DataType, Device) = (weights.Decoder.dtype, weights.Decoder.device);
-        using var scope = NewDisposeScope();
+        weights.Detach();
+        architecture.Detach();
         norms = config.RescalesByDecoderNorm ? weights.Decoder.norm(1).DetachFromDisposeScope() : null;
     }
 

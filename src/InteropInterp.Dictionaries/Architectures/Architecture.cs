@@ -4,7 +4,7 @@ namespace InteropInterp.Dictionaries.Architectures;
 
 /// <summary>
 /// What makes sparse codes of pre-activations; the rest (encoder, decoder, normalisation) is every dictionary's own. Immutable;
-/// owns its tensors.
+/// owns its tensors once a dictionary has taken it over.
 /// </summary>
 public abstract class Architecture : IDisposable
 {
@@ -28,7 +28,7 @@ public abstract class Architecture : IDisposable
     /// <summary>The same architecture for pre-activations that are all multiplied by one positive factor.</summary>
     public abstract Architecture Scaled(double factor);
 
-    /// <summary>Another owner of the same tensors.</summary>
+    /// <summary>Another one over the same tensors.</summary>
     public Architecture Share() => Scaled(1);
 
     /// <summary>Its own tensors under SAELens's names, as views in the current scope.</summary>
@@ -44,6 +44,11 @@ public abstract class Architecture : IDisposable
     {
         Release();
         GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Takes its tensors out of the scope they were made in.</summary>
+    internal virtual void Detach()
+    {
     }
 
     private protected virtual void Release()

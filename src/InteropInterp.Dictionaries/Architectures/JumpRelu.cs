@@ -8,13 +8,12 @@ public sealed class JumpRelu : Architecture
 {
     private readonly Tensor bound;
 
-    /// <param name="threshold">[d_sae], in the dictionary's compute type; taken over.</param>
+    /// <param name="threshold">[d_sae], in the dictionary's compute type.</param>
     public JumpRelu(Tensor threshold)
     {
-        using var scope = NewDisposeScope();
-        Threshold = threshold.DetachFromDisposeScope();
+        Threshold = threshold;
         // Nothing below 0 passes the ReLU, whatever the threshold.
-        bound = threshold.clamp_min(Scalars.Zero).DetachFromDisposeScope();
+        bound = threshold.clamp_min(Scalars.Zero);
     }
 
     /// <summary>[d_sae].</summary>
@@ -29,22 +28,20 @@ public sealed class JumpRelu : Architecture
         return preActivations.masked_fill(preActivations.le(bounds), Scalars.Zero).MoveToOuterDisposeScope();
     }
 
-    public override Architecture Scaled(Tensor factors)
-    {
-        using var scope = NewDisposeScope();
-        return new JumpRelu(Threshold * factors);
-    }
+    public override Architecture Scaled(Tensor factors) => new JumpRelu(Threshold * factors);
 
-    public override Architecture Scaled(double factor)
-    {
-        using var scope = NewDisposeScope();
-        return new JumpRelu(factor == 1 ? Threshold.alias() : Threshold.Times(factor));
-    }
+    public override Architecture Scaled(double factor) => new JumpRelu(factor == 1 ? Threshold.alias() : Threshold.Times(factor));
 
     public override IReadOnlyDictionary<string, Tensor> Tensors => new Dictionary<string, Tensor> { ["threshold"] = Threshold.alias() };
 
     public override void Check(int width) => InterpException.Require(Threshold.dim() == 1 && Threshold.size(0) == width, "DICTIONARY_SHAPE",
         $"threshold is [{string.Join(", ", Threshold.shape)}]; [{width}] (d_sae) is expected.");
+
+    internal override void Detach()
+    {
+        Threshold.DetachFromDisposeScope();
+        bound.DetachFromDisposeScope();
+    }
 
     private protected override void Release()
     {

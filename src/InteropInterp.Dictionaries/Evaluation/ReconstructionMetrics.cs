@@ -63,7 +63,7 @@ public sealed class ReconstructionMetrics
 
     private void AddCodes(Tensor codes)
     {
-        var counts = codes.ne(Scalars.Zero).sum(0).cpu().data<long>().ToArray();
+        var counts = codes.ne(Scalars.Zero).sum([0], type: ScalarType.Int64).cpu().data<long>().ToArray();
         if (fires.Length == 0) fires = new long[counts.Length];
         InterpException.Require(fires.Length == counts.Length, "METRIC_SHAPES", $"These codes have {counts.Length} features, those before had {fires.Length}.");
         for (var i = 0; i < counts.Length; i++) fires[i] += counts[i];

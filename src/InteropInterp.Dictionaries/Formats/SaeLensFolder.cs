@@ -17,6 +17,7 @@ public static class SaeLensFolder
         var fields = ConfigFields.Open(files.ConfigPath!);
         var read = SaeLensConfig.Read(fields, options.IgnoreUnknownFields);
         var config = read.Config;
+        var scale = options.ActivationScale ?? (read.IsScaledOnAverage ? ActivationScaler.Read(files) : null);
         var tensors = new WeightFields(source, files.WeightsPath, options);
         var weights = new DictionaryWeights(
             tensors.Read("W_enc", config.InputWidth, config.Width).t().contiguous(),
@@ -27,8 +28,8 @@ public static class SaeLensFolder
         var architecture = ArchitectureOf(read, tensors);
         tensors.RefuseUnread();
         var dictionary = new SparseDictionary(config, weights, architecture);
-        if ((options.ActivationScale ?? (read.IsScaledOnAverage ? ActivationScaler.Read(files) : null)) is not { } scale) return dictionary;
-        using (dictionary) return dictionary.FoldActivationScale(scale);
+        if (scale is not { } factor) return dictionary;
+        using (dictionary) return dictionary.FoldActivationScale(factor);
     }
 
     /// <summary>
