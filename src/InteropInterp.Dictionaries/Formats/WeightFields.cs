@@ -19,9 +19,9 @@ internal sealed class WeightFields(ITensorSource source, string path, Dictionary
     {
         var entry = Entry(name);
         if (!entry.Shape.SequenceEqual(shape))
-            throw InterpException.DataLoss("DICTIONARY_SHAPE", $"'{path}': {name} is [{string.Join(", ", entry.Shape)}]; [{string.Join(", ", shape)}] is expected.");
+            throw InterpException.DataLoss("DICTIONARY_SHAPE", $"'{path}': {name} is [{string.Join(", ", entry.Shape)}]; [{string.Join(", ", shape)}] is expected by d_in and d_sae.");
         read.Add(name);
-        return source.Read(name, options.DataType).to(device);
+        return source.Read(name, options.DataType).to(device).contiguous();
     }
 
     /// <summary>A tensor of one number, whatever its rank.</summary>

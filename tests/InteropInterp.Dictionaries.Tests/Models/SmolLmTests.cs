@@ -42,15 +42,22 @@ public class SmolLmTests(SmolLmFixture smol) : IClassFixture<SmolLmFixture>
         var rows = smol.Rows.Take(8).ToList();
         using var clean = PlanRunner.Run(smol.Model, new Plan { Rows = rows, Outputs = new Outputs { Loss = true }, Captures = [new Capture(SmolLmFixture.Hook)] });
         Assert.Equal(smol.Fact("ce_clean_first8"), clean.Loss!.Value, 1e-3);
-        using var spliced = PlanRunner.Run(smol.Model, new Plan
+        Assert.Equal(smol.Fact("ce_spliced_first8"), Resumed(new SpliceOp(smol.Dictionary)), 1e-3);
+        Assert.Equal(clean.Loss.Value, Resumed(new SpliceOp(smol.Dictionary) { UseErrorTerm = true }), 1e-5);
+
+        // The layers up to the dictionary's have run.
+        double Resumed(SpliceOp op)
         {
-            Rows = rows,
-            Residual = clean[SmolLmFixture.Hook],
-            StartAtLayer = SmolLmFixture.Layer + 1,
-            Outputs = new Outputs { Loss = true },
-            Interventions = [new Intervention($"blocks.{SmolLmFixture.Layer + 1}.hook_resid_pre", new SpliceOp(smol.Dictionary)) { Where = SmolLmFixture.AllButFirst }],
-        });
-        Assert.Equal(smol.Fact("ce_spliced_first8"), spliced.Loss!.Value, 1e-3);
+            using var run = PlanRunner.Run(smol.Model, new Plan
+            {
+                Rows = rows,
+                Residual = clean[SmolLmFixture.Hook],
+                StartAtLayer = SmolLmFixture.Layer + 1,
+                Outputs = new Outputs { Loss = true },
+                Interventions = [new Intervention($"blocks.{SmolLmFixture.Layer + 1}.hook_resid_pre", op) { Where = SmolLmFixture.AllButFirst }],
+            });
+            return run.Loss!.Value;
+        }
     }
 
     [Fact]

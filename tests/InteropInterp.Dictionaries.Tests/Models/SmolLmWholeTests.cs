@@ -9,21 +9,21 @@ using static TorchSharp.torch;
 namespace InteropInterp.Dictionaries.Tests.Models;
 
 /// <summary>
-/// The figures of all 64 judged rows: minutes on two cores, so not part of a quick run. One clean pass, then every variant resumes
-/// from the dictionary's layer.
+/// The figures of all 64 judged rows: two minutes on two cores, so run on request only (-explicit on). One clean pass, then every
+/// variant resumes from the dictionary's layer.
 /// </summary>
 [Trait("cost", "slow")]
 public class SmolLmWholeTests(SmolLmFixture smol) : IClassFixture<SmolLmFixture>
 {
     private const int RowsAtOnce = 8;
 
-    [Fact]
+    [Fact(Explicit = true)]
     public void Quality_losses_and_divergence_of_the_judged_text_are_the_golden_ones()
     {
         using var scope = NewDisposeScope();
         var metrics = new ReconstructionMetrics();
         var activations = new List<Tensor>();
-        double clean = 0, spliced = 0, zeroed = 0, withError = 0, ablated = 0, divergence = 0;
+        double clean = 0, spliced = 0, zeroed = 0, ablated = 0, divergence = 0;
         var chunks = smol.Rows.Chunk(RowsAtOnce).ToList();
         foreach (var rows in chunks)
         {
@@ -38,7 +38,6 @@ public class SmolLmWholeTests(SmolLmFixture smol) : IClassFixture<SmolLmFixture>
                 divergence += LogitMetrics.KlDivergence(run.Logits!, splice.Logits!).mean().item<float>();
             }
             zeroed += Loss(rows, x, new ZeroOp());
-            withError += Loss(rows, x, new SpliceOp(smol.Dictionary) { UseErrorTerm = true });
             ablated += Loss(rows, x, SpliceOp.Edit(smol.Dictionary, FeatureEdit.Ablate(smol.Feature)));
         }
         var mean = cat([.. activations.Select(x => x.narrow(1, 1, x.size(1) - 1))]).mean([0, 1]);
@@ -49,7 +48,6 @@ public class SmolLmWholeTests(SmolLmFixture smol) : IClassFixture<SmolLmFixture>
         Assert.Equal(smol.Fact("ce_spliced"), spliced / n, 1e-3);
         Assert.Equal(smol.Fact("ce_zeroed"), zeroed / n, 1e-3);
         Assert.Equal(smol.Fact("ce_mean_ablated"), meanAblated / n, 1e-3);
-        Assert.Equal(smol.Fact("ce_spliced_with_error_term"), withError / n, 1e-3);
         Assert.Equal(smol.Fact("ce_recovered_vs_zero"), LogitMetrics.Recovered(clean, spliced, zeroed), 1e-4);
         Assert.Equal(smol.Fact("kl_clean_to_spliced"), divergence / n, 1e-3);
         Assert.Equal(smol.Facts.GetProperty("feature").GetProperty("ce_ablated_error_term_kept").GetDouble(), ablated / n, 1e-3);
