@@ -30,7 +30,8 @@ public sealed record DictionaryFiles(DictionaryFormat Format, string? ConfigPath
         {
             SaeLensConfig or SaeLensWeights => InFolder(folder),
             var name when name.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase) => Learning(path),
-            _ => throw NotFound($"'{path}' is no dictionary: a folder or a .safetensors file was expected. Pickled files (.pt) are not read: convert them to safetensors."),
+            _ => throw NotFound($"'{path}' is no dictionary: a folder or a .safetensors file was expected. "
+                + "Pickled files (.pt) are not read: convert them to safetensors."),
         };
     }
 
@@ -42,7 +43,8 @@ public sealed record DictionaryFiles(DictionaryFormat Format, string? ConfigPath
         var files = Directory.GetFiles(folder, "*.safetensors");
         return files.Length == 1
             ? Learning(files[0])
-            : throw NotFound($"'{folder}' holds no dictionary: {SaeLensConfig} with {SaeLensWeights}, or one .safetensors file of dictionary_learning's, was expected.");
+            : throw NotFound($"'{folder}' holds no dictionary: {SaeLensConfig} with {SaeLensWeights}, "
+                + "or one .safetensors file of dictionary_learning's, was expected.");
     }
 
     private static DictionaryFiles Learning(string weights)

@@ -23,7 +23,8 @@ public sealed class DictionaryStore
     }
 
     /// <summary>A share in a dictionary that came from nowhere else: just trained, just folded. The store takes it over.</summary>
-    public DictionaryShare Add(SparseDictionary dictionary) => Take(new DictionaryKey(Guid.NewGuid().ToString("N"), new DictionaryOptions()), () => dictionary);
+    public DictionaryShare Add(SparseDictionary dictionary) =>
+        Take(new DictionaryKey(Guid.NewGuid().ToString("N"), new DictionaryOptions()), () => dictionary);
 
     private DictionaryShare Take(DictionaryKey key, Func<SparseDictionary> load)
     {

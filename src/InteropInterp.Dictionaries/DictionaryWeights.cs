@@ -18,7 +18,8 @@ public sealed record DictionaryWeights(Tensor Encoder, Tensor EncoderBias, Tenso
         Check("b_dec", DecoderBias, config.InputWidth);
     }
 
-    private static void Check(string name, Tensor tensor, params long[] shape) => InterpException.Require(tensor.shape.SequenceEqual(shape), "DICTIONARY_SHAPE",
+    private static void Check(string name, Tensor tensor, params long[] shape) => InterpException.Require(
+        tensor.shape.SequenceEqual(shape), "DICTIONARY_SHAPE",
         $"{name} is [{string.Join(", ", tensor.shape)}]; [{string.Join(", ", shape)}] is expected (d_sae and d_in of the config).");
 
     /// <summary>Takes the tensors out of the scope they were made in.</summary>

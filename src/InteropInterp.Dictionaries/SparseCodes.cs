@@ -25,7 +25,8 @@ public sealed record SparseCodes(Tensor RowPointers, Tensor Features, Tensor Val
         var (rows, features) = (entries.select(1, 0).contiguous(), entries.select(1, 1).contiguous());
         var pointers = searchsorted(rows, Ops.Range(flat.size(0) + 1, codes.device));
         var values = flat.index(TensorIndex.Tensor(rows), TensorIndex.Tensor(features));
-        return new SparseCodes(pointers.DetachFromDisposeScope(), features.DetachFromDisposeScope(), values.DetachFromDisposeScope(), shape);
+        return new SparseCodes(
+            pointers.DetachFromDisposeScope(), features.DetachFromDisposeScope(), values.DetachFromDisposeScope(), shape);
     }
 
     /// <summary>Entries that are not 0.</summary>
@@ -49,8 +50,10 @@ public sealed record SparseCodes(Tensor RowPointers, Tensor Features, Tensor Val
     public Tensor Times(Tensor matrix)
     {
         using var scope = NewDisposeScope();
-        // Summing bags of rows, each with its weight, is that product: (weight, indices, offsets, scale_grad_by_freq, mode = sum, sparse, per_sample_weights, include_last_offset).
-        var sums = Dispatcher.CallMany("aten::embedding_bag", "", 4, matrix, Features, RowPointers, false, 0L, false, Dispatcher.Argument.Some(Values), true);
+        // Summing bags of rows, each with its weight, is that product. After the offsets: scale_grad_by_freq, mode (0 is sum), sparse,
+        // per_sample_weights, include_last_offset.
+        var sums = Dispatcher.CallMany(
+            "aten::embedding_bag", "", 4, matrix, Features, RowPointers, false, 0L, false, Dispatcher.Argument.Some(Values), true);
         return sums[0].view([.. Shape.Take(Shape.Count - 1), matrix.size(1)]).MoveToOuterDisposeScope();
     }
 

@@ -128,7 +128,7 @@ public sealed class SparseDictionary : IDisposable
         using var scope = NewDisposeScope();
         var index = Index(features);
         if (norms is not null) change = change / norms.index_select(0, index);
-        var difference = change.matmul(Weights.Decoder.index_select(0, index));
+        var difference = change.MatMul(Weights.Decoder.index_select(0, index));
         return Restore(Normalize(x).Difference(difference), x).MoveToOuterDisposeScope();
     }
 
@@ -154,7 +154,8 @@ public sealed class SparseDictionary : IDisposable
         var architecture = Config.RescalesByDecoderNorm ? Architecture.Share() : Architecture.Scaled(lengths);
         return new SparseDictionary(
             Config,
-            new DictionaryWeights(Weights.Encoder * column, Weights.EncoderBias * lengths, Weights.Decoder / column, Weights.DecoderBias.alias()),
+            new DictionaryWeights(
+                Weights.Encoder * column, Weights.EncoderBias * lengths, Weights.Decoder / column, Weights.DecoderBias.alias()),
             architecture);
     }
 
@@ -164,7 +165,8 @@ public sealed class SparseDictionary : IDisposable
     /// </summary>
     public SparseDictionary FoldActivationScale(double factor)
     {
-        InterpException.Require(double.IsFinite(factor) && factor > 0, "INVALID_SCALE", $"The activation scale is {factor}; it must be above 0.");
+        InterpException.Require(double.IsFinite(factor) && factor > 0, "INVALID_SCALE",
+            $"The activation scale is {factor}; it must be above 0.");
         InterpException.Require(Config.Normalization == Normalization.None, "INVALID_SCALE",
             $"The dictionary normalises each token ({Config.Normalization}), so a scale of all activations cannot be folded into it.");
         using var scope = NewDisposeScope();
@@ -184,7 +186,8 @@ public sealed class SparseDictionary : IDisposable
     {
         foreach (var feature in features)
             if (feature < 0 || feature >= Config.Width)
-                throw InterpException.OutOfRange("FEATURE_OUT_OF_RANGE", $"Feature {feature} is out of range: the dictionary has {Config.Width} (0 to {Config.Width - 1}).");
+                throw InterpException.OutOfRange("FEATURE_OUT_OF_RANGE",
+                    $"Feature {feature} is out of range: the dictionary has {Config.Width} (0 to {Config.Width - 1}).");
     }
 
     private Tensor Codes(Normalized normalized, Tensor? features = null)
@@ -207,16 +210,17 @@ public sealed class SparseDictionary : IDisposable
     private Tensor Decoded(Tensor codes)
     {
         if (norms is not null) codes = codes / norms;
-        if (codes.requires_grad) return codes.matmul(Weights.Decoder).Plus(Weights.DecoderBias);
+        if (codes.requires_grad) return codes.MatMul(Weights.Decoder).Plus(Weights.DecoderBias);
         using var sparse = SparseCodes.Of(codes, (long)(SparseShare * codes.numel()));
-        return (sparse?.Times(Weights.Decoder) ?? codes.matmul(Weights.Decoder)).PlusInPlace(Weights.DecoderBias);
+        return (sparse?.Times(Weights.Decoder) ?? codes.MatMul(Weights.Decoder)).PlusInPlace(Weights.DecoderBias);
     }
 
     private Normalized Normalize(Tensor x)
     {
         var flat = Own(Config.JoinsHeads && x.dim() >= 2 ? x.flatten(-2) : x);
         InterpException.Require(flat.dim() > 0 && flat.size(-1) == Config.InputWidth, "DICTIONARY_INPUT",
-            $"The activation is [{string.Join(", ", x.shape)}]; the dictionary reads {(Config.JoinsHeads ? "[..., heads, d_head] with heads · d_head" : "[..., d_in] with d_in")} = {Config.InputWidth}.");
+            $"The activation is [{string.Join(", ", x.shape)}]; the dictionary reads "
+            + $"{(Config.JoinsHeads ? "[..., heads, d_head] with heads · d_head" : "[..., d_in] with d_in")} = {Config.InputWidth}.");
         return Normalized.Of(Config.Normalization, flat);
     }
 

@@ -10,15 +10,19 @@ namespace InteropInterp.Dictionaries.Tests;
 public class HandVectorTests
 {
     public static TheoryData<string> Cases =>
-        ["standard", "standard_no_bdec_p2", "topk_rescaled", "topk_plain", "batchtopk", "matryoshka", "jumprelu_step_bw2", "jumprelu_negative_threshold"];
+    [
+        "standard", "standard_no_bdec_p2", "topk_rescaled", "topk_plain", "batchtopk", "matryoshka", "jumprelu_step_bw2",
+        "jumprelu_negative_threshold",
+    ];
 
     [Theory, MemberData(nameof(Cases))]
     public void Codes_and_reconstructions_of_the_hand_cases_hold(string name)
     {
-        var facts = JsonDocument.Parse(File.ReadAllText(Path.Combine(Fixture.FolderOf("hand_vectors"), "golden.json"))).RootElement;
+        var facts = Fixture.FactsOf("hand_vectors");
         var hand = facts.GetProperty("cases").GetProperty(name);
         var config = hand.GetProperty("config");
         bool Flag(string field, bool fallback) => config.TryGetProperty(field, out var value) ? value.GetBoolean() : fallback;
+        Tensor Given(string name) => Matrix(facts.GetProperty(name));
         var kind = hand.GetProperty("architecture").GetString()!;
         using var scope = NewDisposeScope();
         Architecture architecture = kind switch
@@ -32,9 +36,12 @@ public class HandVectorTests
         using var dictionary = new SparseDictionary(
             new DictionaryConfig
             {
-                InputWidth = 2, Width = 3, SubtractsDecoderBias = Flag("apply_b_dec_to_input", true), RescalesByDecoderNorm = kind.Contains("topk") && Flag("rescale_acts_by_decoder_norm", true),
+                InputWidth = 2,
+                Width = 3,
+                SubtractsDecoderBias = Flag("apply_b_dec_to_input", true),
+                RescalesByDecoderNorm = kind.Contains("topk") && Flag("rescale_acts_by_decoder_norm", true),
             },
-            new DictionaryWeights(Matrix(facts.GetProperty("W_enc")).t().contiguous(), Matrix(facts.GetProperty("b_enc")), Matrix(facts.GetProperty("W_dec")), Matrix(facts.GetProperty("b_dec"))),
+            new DictionaryWeights(Given("W_enc").t().contiguous(), Given("b_enc"), Given("W_dec"), Given("b_dec")),
             architecture);
         var x = Matrix(facts.GetProperty("x"));
         Assert.InRange(Golden.Distance(dictionary.Encode(x), Matrix(hand.GetProperty("codes"))), 0, 1e-7);

@@ -22,7 +22,7 @@ public class SparseCodesTests
         Assert.Equal(0, Golden.Distance(codes, sparse.ToDense()));
         var product = sparse.Times(matrix);
         Assert.Equal([3, 7, 9], product.shape);
-        Assert.InRange(Golden.Distance(codes.matmul(matrix), product), 0, dtype == ScalarType.Float64 ? 1e-13 : 1e-5);
+        Assert.InRange(Golden.Distance(codes.MatMul(matrix), product), 0, dtype == ScalarType.Float64 ? 1e-13 : 1e-5);
     }
 
     [Fact]

@@ -29,4 +29,7 @@ public sealed class BatchTopK(double Threshold, double? K = null) : Architecture
     public override Architecture Scaled(Tensor factors) => new JumpRelu(factors.Times(Threshold));
 
     public override Architecture Scaled(double factor) => new BatchTopK(Threshold * factor, K);
+
+    public override IReadOnlyDictionary<string, Tensor> Tensors =>
+        new Dictionary<string, Tensor> { ["topk_threshold"] = tensor(Threshold) };
 }

@@ -22,7 +22,8 @@ public sealed record DictionaryCapture(SparseDictionary Dictionary, DictionaryPa
 
     public PositionCost Cost => DictionaryOp.EncodingCost(Dictionary);
 
-    public void Check(HookPoint point, IReadOnlyList<long> shape) => DictionaryOp.CheckActivation(Dictionary, $"The capture of '{point.Name}.{Suffix}'", shape);
+    public void Check(HookPoint point, IReadOnlyList<long> shape) =>
+        DictionaryOp.CheckActivation(Dictionary, $"The capture of '{point.Name}.{Suffix}'", shape);
 
     public IReadOnlyList<long> Shape(IReadOnlyList<long> shape) => Part is DictionaryPart.Codes or DictionaryPart.PreActivations
         ? [.. shape.Take(shape.Count - (Dictionary.Config.JoinsHeads ? 2 : 1)), Dictionary.Config.Width]

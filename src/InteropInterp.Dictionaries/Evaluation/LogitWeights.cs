@@ -1,4 +1,5 @@
 using InteropInterp.Models;
+using InteropInterp.Native.Operators;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Dictionaries.Evaluation;
@@ -11,14 +12,15 @@ public static class LogitWeights
     /// without the norm's division.
     /// </summary>
     /// <returns>[d_vocab_out], in the current scope.</returns>
-    /// <exception cref="InterpException">DICTIONARY_INPUT where the dictionary is not of the residual stream; FEATURE_OUT_OF_RANGE.</exception>
+    /// <exception cref="InterpException">DICTIONARY_INPUT: the dictionary is not of the residual stream; FEATURE_OUT_OF_RANGE.</exception>
     public static Tensor Of(TransformerModel model, SparseDictionary dictionary, int feature)
     {
-        InterpException.Require(dictionary.Config.InputWidth == model.Config.ModelWidth && !dictionary.Config.JoinsHeads, "DICTIONARY_INPUT",
-            $"Logit weights are of directions in the residual stream, {model.Config.ModelWidth} wide; the dictionary reads {dictionary.Config.InputWidth}.");
+        var (reads, width) = (dictionary.Config.InputWidth, model.Config.ModelWidth);
+        InterpException.Require(reads == width && !dictionary.Config.JoinsHeads, "DICTIONARY_INPUT",
+            $"Logit weights are of directions in the residual stream, {width} wide; the dictionary reads {reads}.");
         using var scope = NewDisposeScope();
         var direction = dictionary.Direction(feature).to(model.DataType, model.Device);
         if (model.StateDict.Names.Contains("ln_final.w")) direction = direction * model.StateDict["ln_final.w"];
-        return direction.matmul(model.StateDict["unembed.W_U"]).MoveToOuterDisposeScope();
+        return direction.MatMul(model.StateDict["unembed.W_U"]).MoveToOuterDisposeScope();
     }
 }

@@ -21,7 +21,8 @@ public sealed class ReconstructionMetrics
     {
         using var scope = NewDisposeScope();
         var codes = dictionary.Encode(x);
-        Add(dictionary.Config.JoinsHeads ? x.flatten(-2) : x, dictionary.Decode(codes, x).reshape([.. codes.shape[..^1], dictionary.Config.InputWidth]), codes);
+        long[] flat = [.. codes.shape[..^1], dictionary.Config.InputWidth];
+        Add(x.reshape(flat), dictionary.Decode(codes, x).reshape(flat), codes);
     }
 
     /// <param name="x">[..., d_in].</param>
@@ -29,8 +30,11 @@ public sealed class ReconstructionMetrics
     /// <param name="codes">[..., d_sae].</param>
     public void Add(Tensor x, Tensor reconstruction, Tensor codes)
     {
-        InterpException.Require(x.shape.SequenceEqual(reconstruction.shape) && x.shape.AsSpan(..^1).SequenceEqual(codes.shape.AsSpan(..^1)), "METRIC_SHAPES",
-            $"Activations [{string.Join(", ", x.shape)}], reconstructions [{string.Join(", ", reconstruction.shape)}] and codes [{string.Join(", ", codes.shape)}] must be of the same tokens.");
+        long[] shape = x.shape, ofReconstruction = reconstruction.shape, ofCodes = codes.shape;
+        var fits = shape.SequenceEqual(ofReconstruction) && shape.AsSpan(..^1).SequenceEqual(ofCodes.AsSpan(..^1));
+        InterpException.Require(fits, "METRIC_SHAPES",
+            $"Activations [{string.Join(", ", shape)}], reconstructions [{string.Join(", ", ofReconstruction)}] and codes "
+            + $"[{string.Join(", ", ofCodes)}] must be of the same tokens.");
         using var scope = NewDisposeScope();
         using var mode = no_grad();
         AddCodes(codes.reshape(-1, codes.size(-1)));
@@ -65,7 +69,8 @@ public sealed class ReconstructionMetrics
     {
         var counts = codes.ne(Scalars.Zero).sum([0], type: ScalarType.Int64).cpu().data<long>().ToArray();
         if (fires.Length == 0) fires = new long[counts.Length];
-        InterpException.Require(fires.Length == counts.Length, "METRIC_SHAPES", $"These codes have {counts.Length} features, those before had {fires.Length}.");
+        InterpException.Require(fires.Length == counts.Length, "METRIC_SHAPES",
+            $"These codes have {counts.Length} features, those before had {fires.Length}.");
         for (var i = 0; i < counts.Length; i++) fires[i] += counts[i];
         active += counts.Sum();
         l1 += Sum(codes.abs());

@@ -24,7 +24,7 @@ public sealed record ReconstructionQuality
     public required double ExplainedVariance { get; init; }
 
     /// <summary>
-    /// mean of 1 − ‖e‖² / ‖x − x̄‖² per token, x̄ the mean of the token's batch (one call of Add), so that it depends on how tokens
+    /// mean of 1 − ‖e‖² / ‖x − x̄‖² per token, x̄ the mean of the token's batch (one call of Add): it depends on how tokens
     /// were batched. Published numbers up to SAELens 6.45 are this.
     /// </summary>
     public required double ExplainedVarianceLegacy { get; init; }

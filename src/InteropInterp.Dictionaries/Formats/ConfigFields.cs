@@ -19,12 +19,13 @@ internal sealed class ConfigFields(JsonObject json, string path)
         try
         {
             var length = new FileInfo(path).Length;
-            if (length > LargestFile) throw InterpException.DataLoss("BAD_DICTIONARY_CONFIG", $"'{path}' has {length:N0} bytes; a config has at most {LargestFile:N0}.");
-            return new ConfigFields(JsonNode.Parse(File.ReadAllText(path), documentOptions: Unique)?.AsObject() ?? throw new JsonException("it is null"), path);
+            if (length > LargestFile) throw Bad($"'{path}' has {length:N0} bytes; a config has at most {LargestFile:N0}.");
+            var json = JsonNode.Parse(File.ReadAllText(path), documentOptions: Unique);
+            return new ConfigFields(json?.AsObject() ?? throw new JsonException("it is null"), path);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException)
         {
-            throw InterpException.DataLoss("BAD_DICTIONARY_CONFIG", $"'{path}' is not a JSON object: {e.Message}", e);
+            throw Bad($"'{path}' is not a JSON object: {e.Message}", e);
         }
     }
 
@@ -36,7 +37,12 @@ internal sealed class ConfigFields(JsonObject json, string path)
     public bool Flag(string field, bool fallback) => Has(field) ? Value<bool>(field) : fallback;
 
     /// <summary>True or false where the field is a flag, else null.</summary>
-    public bool? AsFlag(string field) => Get(field)?.GetValueKind() switch { JsonValueKind.True => true, JsonValueKind.False => false, _ => null };
+    public bool? AsFlag(string field) => Get(field)?.GetValueKind() switch
+    {
+        JsonValueKind.True => true,
+        JsonValueKind.False => false,
+        _ => null,
+    };
 
     public JsonObject? Object(string field) => Get(field) as JsonObject;
 
@@ -58,16 +64,26 @@ internal sealed class ConfigFields(JsonObject json, string path)
 
     private T Value<T>(string field)
     {
-        if (Get(field) is not { } node) throw InterpException.DataLoss("BAD_DICTIONARY_CONFIG", $"'{path}' has no {field}.");
+        if (Get(field) is not { } node) throw Bad($"'{path}' has no {field}.");
         try
         {
             return node.GetValue<T>();
         }
         catch (Exception e) when (e is InvalidOperationException or FormatException)
         {
-            throw InterpException.DataLoss("BAD_DICTIONARY_CONFIG", $"'{path}': {field} is {node.ToJsonString()}; {Expected<T>()} was expected.", e);
+            throw Bad($"'{path}': {field} is {node.ToJsonString()}; {Expected<T>()} was expected.", e);
         }
     }
 
-    private static string Expected<T>() => typeof(T) == typeof(string) ? "a text" : typeof(T) == typeof(bool) ? "true or false" : typeof(T) == typeof(int) ? "a whole number" : "a number";
+    /// <summary>An error of the file's content.</summary>
+    public static InterpException Bad(string message, Exception? inner = null) =>
+        InterpException.DataLoss("BAD_DICTIONARY_CONFIG", message, inner);
+
+    private static string Expected<T>() => Type.GetTypeCode(typeof(T)) switch
+    {
+        TypeCode.String => "a text",
+        TypeCode.Boolean => "true or false",
+        TypeCode.Int32 => "a whole number",
+        _ => "a number",
+    };
 }

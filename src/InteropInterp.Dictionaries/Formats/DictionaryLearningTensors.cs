@@ -18,7 +18,8 @@ public static class DictionaryLearningTensors
 
     /// <param name="source">The tensors; borrowed.</param>
     /// <param name="configPath">The trainer's config.json; null where there is none.</param>
-    /// <exception cref="InterpException">UNKNOWN_ARCHITECTURE, DICTIONARY_AMBIGUOUS, TENSOR_MISSING, DICTIONARY_SHAPE, UNEXPECTED_TENSOR.</exception>
+    /// <exception cref="InterpException">UNKNOWN_ARCHITECTURE, DICTIONARY_AMBIGUOUS, TENSOR_MISSING, DICTIONARY_SHAPE,
+    /// UNEXPECTED_TENSOR.</exception>
     public static SparseDictionary Read(ITensorSource source, string? configPath = null, DictionaryOptions? options = null)
     {
         Native.LibTorch.Load();
@@ -31,24 +32,29 @@ public static class DictionaryLearningTensors
         var isTransposed = tensors.Has("W_enc");
         var shape = tensors.Shape(isTransposed ? "W_dec" : "encoder.weight");
         if (shape.Count != 2 || shape.Any(s => s is < 1 or > int.MaxValue))
-            throw InterpException.DataLoss("DICTIONARY_SHAPE", $"{path}: its matrices are [{string.Join(", ", shape)}]; [d_sae, d_in] is expected.");
+            throw InterpException.DataLoss("DICTIONARY_SHAPE",
+                $"{path}: its matrices are [{string.Join(", ", shape)}]; [d_sae, d_in] is expected.");
         int width = (int)shape[0], input = (int)shape[1];
 
         var weights = isTransposed
             ? new DictionaryWeights(
-                tensors.Read("W_enc", input, width).t().contiguous(), tensors.Read("b_enc", width), tensors.Read("W_dec", width, input), tensors.Read("b_dec", input))
+                tensors.Read("W_enc", input, width).t().contiguous(), tensors.Read("b_enc", width),
+                tensors.Read("W_dec", width, input), tensors.Read("b_dec", input))
             : new DictionaryWeights(
-                tensors.Read("encoder.weight", width, input), tensors.Read("encoder.bias", width), tensors.Read("decoder.weight", input, width).t().contiguous(),
+                tensors.Read("encoder.weight", width, input), tensors.Read("encoder.bias", width),
+                tensors.Read("decoder.weight", input, width).t().contiguous(),
                 tensors.Read(name switch { "AutoEncoder" => "bias", "AutoEncoderNew" => "decoder.bias", _ => "b_dec" }, input));
         var subtracts = name is not ("AutoEncoderNew" or "JumpReluAutoEncoder");
         if (tensors.Has("act_mean"))
         {
-            InterpException.Require(subtracts, "UNSUPPORTED_FEATURE", $"{path}: act_mean is read for dictionaries that subtract b_dec before encoding; {name} does not.");
+            InterpException.Require(subtracts, "UNSUPPORTED_FEATURE",
+                $"{path}: act_mean is read for dictionaries that subtract b_dec before encoding; {name} does not.");
             weights = weights with { DecoderBias = weights.DecoderBias.Plus(tensors.Read("act_mean", input)) };
         }
         var architecture = ArchitectureOf(name, tensors, width, path);
         tensors.RefuseUnread();
-        return new SparseDictionary(new DictionaryConfig { InputWidth = input, Width = width, SubtractsDecoderBias = subtracts }, weights, architecture);
+        var config = new DictionaryConfig { InputWidth = input, Width = width, SubtractsDecoderBias = subtracts };
+        return new SparseDictionary(config, weights, architecture);
     }
 
     private static Architecture ArchitectureOf(string name, WeightFields tensors, int width, string path)
@@ -85,7 +91,8 @@ public static class DictionaryLearningTensors
 
     private static string Guess(WeightFields tensors, string path)
     {
-        if (tensors.Has("W_enc")) return tensors.Has("threshold") && tensors.Count("threshold") > 1 ? "JumpReluAutoEncoder" : "MatryoshkaBatchTopKSAE";
+        var hasManyThresholds = tensors.Has("threshold") && tensors.Count("threshold") > 1;
+        if (tensors.Has("W_enc")) return hasManyThresholds ? "JumpReluAutoEncoder" : "MatryoshkaBatchTopKSAE";
         if (tensors.Has("decoder.bias")) return "AutoEncoderNew";
         if (tensors.Has("bias")) return "AutoEncoder";
         if (!tensors.Has("k")) return "BatchTopKSAE";
@@ -93,6 +100,7 @@ public static class DictionaryLearningTensors
         return !tensors.Has("threshold") || tensors.Number("threshold") < 0
             ? "AutoEncoderTopK"
             : throw InterpException.Precondition("DICTIONARY_AMBIGUOUS",
-                $"{path}: a k and a threshold belong to AutoEncoderTopK as well as to BatchTopKSAE; put the trainer's config.json (dict_class) beside the tensors.");
+                $"{path}: a k and a threshold belong to AutoEncoderTopK as well as to BatchTopKSAE; "
+                + "put the trainer's config.json (dict_class) beside the tensors.");
     }
 }

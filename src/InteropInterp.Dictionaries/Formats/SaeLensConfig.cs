@@ -3,7 +3,9 @@ using System.Text.Json.Nodes;
 
 namespace InteropInterp.Dictionaries.Formats;
 
-/// <summary>What a cfg.json of SAELens says about inference: version 6 (inference and training files) and the flat files before it.</summary>
+/// <summary>
+/// What a cfg.json of SAELens says about inference: files of version 6 (inference and training) and the flat ones before it.
+/// </summary>
 /// <param name="K">k of topk and batchtopk; null where there is none.</param>
 /// <param name="IsScaledOnAverage">normalize_activations: expected_average_only_in.</param>
 /// <param name="ScalesCodes">A scaling_factor tensor multiplies codes before decoding (versions 3 to 5).</param>
@@ -25,12 +27,14 @@ internal sealed record SaeLensConfig(string Architecture, DictionaryConfig Confi
     // Fields of training and of the machine: they do not change what a trained dictionary computes.
     private static readonly HashSet<string> OfTraining =
     [
-        "device", "dtype", "decoder_init_norm", "l1_coefficient", "lp_norm", "l1_warm_up_steps", "use_sparse_activations", "aux_loss_coefficient", "topk_threshold_lr",
-        "matryoshka_widths", "use_matryoshka_aux_loss", "jumprelu_init_threshold", "jumprelu_bandwidth", "jumprelu_sparsity_loss_mode", "jumprelu_tanh_scale",
-        "jumprelu_ste_to_input", "l0_coefficient", "l0_warm_up_steps", "pre_act_loss_coefficient", "target_l0",
+        "device", "dtype", "decoder_init_norm", "l1_coefficient", "lp_norm", "l1_warm_up_steps", "use_sparse_activations",
+        "aux_loss_coefficient", "topk_threshold_lr", "matryoshka_widths", "use_matryoshka_aux_loss", "jumprelu_init_threshold",
+        "jumprelu_bandwidth", "jumprelu_sparsity_loss_mode", "jumprelu_tanh_scale", "jumprelu_ste_to_input", "l0_coefficient",
+        "l0_warm_up_steps", "pre_act_loss_coefficient", "target_l0",
     ];
 
-    /// <exception cref="InterpException">BAD_DICTIONARY_CONFIG, UNKNOWN_ARCHITECTURE, UNSUPPORTED_FEATURE, UNKNOWN_CONFIG_FIELD.</exception>
+    /// <exception cref="InterpException">BAD_DICTIONARY_CONFIG, UNKNOWN_ARCHITECTURE, UNSUPPORTED_FEATURE,
+    /// UNKNOWN_CONFIG_FIELD.</exception>
     public static SaeLensConfig Read(ConfigFields fields, bool ignoreUnknown) =>
         fields.Object("metadata") is { } metadata ? Current(fields, metadata, ignoreUnknown) : Flat(fields);
 
@@ -61,13 +65,21 @@ internal sealed record SaeLensConfig(string Architecture, DictionaryConfig Confi
         string Either(string name, string older) => fields.Has(name) ? name : older;
         var function = fields.Text(Either("activation_fn_str", "activation_fn"), "relu");
         if (function is not ("relu" or "topk")) throw Unsupported(fields, "activation_fn", function, ["relu", "topk"]);
-        var arguments = fields.Object("activation_fn_kwargs");
         var architecture = KnownArchitecture(fields, function == "topk" ? "topk" : fields.Text("architecture", "standard"));
         var hook = fields.Get(Either("hook_name", "hook_point"));
-        var normalization = fields.AsFlag("normalize_activations") is { } flag ? (flag ? OnAverage : "none") : fields.Text("normalize_activations", "none");
+        var normalization = fields.AsFlag("normalize_activations") switch
+        {
+            true => OnAverage,
+            false => "none",
+            null => fields.Text("normalize_activations", "none"),
+        };
 
-        var metadata = new JsonObject { ["hook_name"] = hook?.DeepClone(), ["hook_head_index"] = fields.Get(Either("hook_head_index", "hook_point_head_index"))?.DeepClone() };
+        var head = fields.Get(Either("hook_head_index", "hook_point_head_index"));
+        var metadata = new JsonObject { ["hook_name"] = hook?.DeepClone(), ["hook_head_index"] = head?.DeepClone() };
         var scales = fields.Flag("finetuning_scaling_factor", false);
+        double? k = architecture != "topk" ? null
+            : fields.Object("activation_fn_kwargs") is { } arguments ? new ConfigFields(arguments, fields.Path).Number("k")
+            : fields.Number("k");
         var config = Dimensions(fields, metadata) with
         {
             SubtractsDecoderBias = fields.Flag("apply_b_dec_to_input", true),
@@ -78,7 +90,7 @@ internal sealed record SaeLensConfig(string Architecture, DictionaryConfig Confi
         return new SaeLensConfig(
             architecture,
             config with { Metadata = JsonSerializer.SerializeToElement(metadata) },
-            architecture != "topk" ? null : arguments is null ? fields.Number("k") : new ConfigFields(arguments, $"{fields.Path}: activation_fn_kwargs").Number("k"),
+            k,
             normalization == OnAverage,
             scales);
     }
@@ -87,23 +99,30 @@ internal sealed record SaeLensConfig(string Architecture, DictionaryConfig Confi
     {
         int Size(string name) => fields.Int(name) is > 0 and var size
             ? size
-            : throw InterpException.DataLoss("BAD_DICTIONARY_CONFIG", $"'{fields.Path}': {name} is {fields.Int(name)}; it must be above 0.");
-        return new DictionaryConfig { InputWidth = Size("d_in"), Width = Size("d_sae"), Metadata = JsonSerializer.SerializeToElement(metadata) };
+            : throw ConfigFields.Bad($"'{fields.Path}': {name} is {fields.Int(name)}; it must be above 0.");
+        return new DictionaryConfig
+        {
+            InputWidth = Size("d_in"), Width = Size("d_sae"), Metadata = JsonSerializer.SerializeToElement(metadata),
+        };
     }
 
     private static string KnownArchitecture(ConfigFields fields, string name) => Architectures.Contains(name)
         ? name
         : throw new InterpException(ErrorCode.Unimplemented, "UNKNOWN_ARCHITECTURE",
-            $"'{fields.Path}': architecture '{name}' is not read; {string.Join(", ", Architectures)} are.", NearestNames.Find(name, Architectures));
+            $"'{fields.Path}': architecture '{name}' is not read; {string.Join(", ", Architectures)} are.",
+            NearestNames.Find(name, Architectures));
 
     private static Normalization KnownNormalization(ConfigFields fields, string name) =>
-        Normalizations.TryGetValue(name, out var known) ? known : throw Unsupported(fields, "normalize_activations", name, Normalizations.Keys);
+        Normalizations.TryGetValue(name, out var known)
+            ? known
+            : throw Unsupported(fields, "normalize_activations", name, Normalizations.Keys);
 
     private static bool KnownReshape(ConfigFields fields, string name) =>
         name is "none" or "hook_z" ? name == "hook_z" : throw Unsupported(fields, "reshape_activations", name, ["none", "hook_z"]);
 
     private static InterpException Unsupported(ConfigFields fields, string field, string value, IEnumerable<string> known) =>
-        new(ErrorCode.Unimplemented, "UNSUPPORTED_FEATURE", $"'{fields.Path}': {field} is '{value}', which is not computed; {string.Join(", ", known)} are.");
+        new(ErrorCode.Unimplemented, "UNSUPPORTED_FEATURE",
+            $"'{fields.Path}': {field} is '{value}', which is not computed; {string.Join(", ", known)} are.");
 
     private static void RefuseUnread(ConfigFields fields)
     {
@@ -111,7 +130,8 @@ internal sealed record SaeLensConfig(string Architecture, DictionaryConfig Confi
         foreach (var field in fields.Unread)
             if (!OfTraining.Contains(field))
                 throw new InterpException(ErrorCode.InvalidArgument, "UNKNOWN_CONFIG_FIELD",
-                    $"'{fields.Path}': the field '{field}' is not known and may change the numbers. Read are {string.Join(", ", fields.Known)}; IgnoreUnknownFields passes over others.",
+                    $"'{fields.Path}': the field '{field}' is not known and may change the numbers. "
+                    + $"Read are {string.Join(", ", fields.Known)}; IgnoreUnknownFields passes over others.",
                     NearestNames.Find(field, known));
     }
 }

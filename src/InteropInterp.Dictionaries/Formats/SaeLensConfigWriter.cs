@@ -19,11 +19,20 @@ internal static class SaeLensConfigWriter
         var config = dictionary.Config;
         var fields = new List<(string Name, string Json)>
         {
-            ("d_in", Number(config.InputWidth)), ("d_sae", Number(config.Width)), ("dtype", Text(TypeName(storage))), ("device", Text("cpu")),
-            ("apply_b_dec_to_input", Flag(config.SubtractsDecoderBias)), ("normalize_activations", Text(Normalizations[config.Normalization])),
-            ("reshape_activations", Text(config.JoinsHeads ? "hook_z" : "none")), ("metadata", config.Metadata.ValueKind == JsonValueKind.Object ? Value(config.Metadata) : "{}"),
+            ("d_in", Number(config.InputWidth)),
+            ("d_sae", Number(config.Width)),
+            ("dtype", Text(TypeName(storage))),
+            ("device", Text("cpu")),
+            ("apply_b_dec_to_input", Flag(config.SubtractsDecoderBias)),
+            ("normalize_activations", Text(Normalizations[config.Normalization])),
+            ("reshape_activations", Text(config.JoinsHeads ? "hook_z" : "none")),
+            ("metadata", config.Metadata.ValueKind == JsonValueKind.Object ? Value(config.Metadata) : "{}"),
         };
-        if (dictionary.Architecture is TopK topK) fields.AddRange([("k", Number(topK.K)), ("rescale_acts_by_decoder_norm", Flag(config.RescalesByDecoderNorm))]);
+        if (dictionary.Architecture is TopK topK) fields.Add(("k", Number(topK.K)));
+        if (dictionary.Architecture is BatchTopK { K: { } k })
+            fields.Add(("k", k.ToString("0.0###############", CultureInfo.InvariantCulture)));
+        if (dictionary.Architecture is TopK or BatchTopK)
+            fields.Add(("rescale_acts_by_decoder_norm", Flag(config.RescalesByDecoderNorm)));
         fields.Add(("architecture", Text(dictionary.Architecture.Name)));
         return $"{{{string.Join(", ", fields.Select(f => $"{Text(f.Name)}: {f.Json}"))}}}";
     }

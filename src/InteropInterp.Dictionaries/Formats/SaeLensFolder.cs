@@ -49,16 +49,30 @@ public static class SaeLensFolder
         var dtype = storage ?? dictionary.DataType;
         Directory.CreateDirectory(folder);
         using var scope = NewDisposeScope();
-        var weights = dictionary.Weights;
-        var tensors = new Dictionary<string, Tensor>(dictionary.Architecture.Tensors)
-        {
-            ["W_enc"] = weights.Encoder.t(), ["b_enc"] = weights.EncoderBias, ["W_dec"] = weights.Decoder, ["b_dec"] = weights.DecoderBias,
-        };
-        SafeTensors.Save(Path.Combine(folder, "sae_weights.safetensors"), tensors.Select(t => KeyValuePair.Create(t.Key, t.Value.to(dtype))));
+        var tensors = StateDict(dictionary).Select(t => KeyValuePair.Create(t.Key, t.Value.to(dtype)));
+        SafeTensors.Save(Path.Combine(folder, "sae_weights.safetensors"), tensors);
         using var file = AtomicFile.Create(Path.Combine(folder, "cfg.json"));
-        file.Write(0, System.Text.Encoding.UTF8.GetBytes(SaeLensConfigWriter.Write(dictionary, dtype)));
+        file.Write(0, System.Text.Encoding.UTF8.GetBytes(ConfigJson(dictionary, dtype)));
         file.Commit();
     }
+
+    /// <summary>Weights under SAELens's names and shapes (W_enc is [d_in, d_sae]), as views in the current scope.</summary>
+    public static IReadOnlyDictionary<string, Tensor> StateDict(SparseDictionary dictionary)
+    {
+        var weights = dictionary.Weights;
+        return new Dictionary<string, Tensor>(dictionary.Architecture.Tensors)
+        {
+            ["W_enc"] = weights.Encoder.t(),
+            ["b_enc"] = weights.EncoderBias.alias(),
+            ["W_dec"] = weights.Decoder.alias(),
+            ["b_dec"] = weights.DecoderBias.alias(),
+        };
+    }
+
+    /// <summary>The dictionary's cfg.json: byte for byte as SAELens's save_model writes it.</summary>
+    /// <param name="storage">The dtype it names; null: the compute type.</param>
+    public static string ConfigJson(SparseDictionary dictionary, ScalarType? storage = null) =>
+        SaeLensConfigWriter.Write(dictionary, storage ?? dictionary.DataType);
 
     private static SparseDictionary AsJumpRelu(SparseDictionary dictionary, BatchTopK batch)
     {
@@ -77,7 +91,9 @@ public static class SaeLensFolder
         {
             "standard" => new Standard(),
             "topk" => new TopK(WholeK(read)),
-            "jumprelu" => new JumpRelu(tensors.Has("threshold") || !tensors.Has("log_threshold") ? tensors.Read("threshold", width) : tensors.Read("log_threshold", width).exp()),
+            // Older checkpoints keep its logarithm.
+            "jumprelu" when tensors.Has("log_threshold") => new JumpRelu(tensors.Read("log_threshold", width).exp()),
+            "jumprelu" => new JumpRelu(tensors.Read("threshold", width)),
             _ => new BatchTopK(tensors.Number("topk_threshold"), read.K),
         };
     }
@@ -95,7 +111,7 @@ public static class SaeLensFolder
         if (factors.eq(Scalars.One).all().item<bool>()) return decoder;
         return read.ScalesCodes
             ? decoder * factors.unsqueeze(1)
-            : throw InterpException.DataLoss("BAD_DICTIONARY_CONFIG",
-                $"The weights have a {name} that is not 1 everywhere, but finetuning_scaling_factor is not true in cfg.json: whether codes are scaled is unclear.");
+            : throw ConfigFields.Bad($"The weights have a {name} that is not 1 everywhere, but finetuning_scaling_factor is not true in "
+                + "cfg.json: whether codes are scaled is unclear.");
     }
 }

@@ -19,7 +19,8 @@ internal sealed class WeightFields(ITensorSource source, string path, Dictionary
     {
         var entry = Entry(name);
         if (!entry.Shape.SequenceEqual(shape))
-            throw InterpException.DataLoss("DICTIONARY_SHAPE", $"'{path}': {name} is [{string.Join(", ", entry.Shape)}]; [{string.Join(", ", shape)}] is expected by d_in and d_sae.");
+            throw InterpException.DataLoss("DICTIONARY_SHAPE",
+                $"'{path}': {name} is [{string.Join(", ", entry.Shape)}]; [{string.Join(", ", shape)}] is expected by d_in and d_sae.");
         read.Add(name);
         return source.Read(name, options.DataType).to(device).contiguous();
     }
@@ -27,7 +28,8 @@ internal sealed class WeightFields(ITensorSource source, string path, Dictionary
     /// <summary>A tensor of one number, whatever its rank.</summary>
     public double Number(string name)
     {
-        if (Count(name) != 1) throw InterpException.DataLoss("DICTIONARY_SHAPE", $"'{path}': {name} has {Count(name)} entries; one is expected.");
+        if (Count(name) != 1)
+            throw InterpException.DataLoss("DICTIONARY_SHAPE", $"'{path}': {name} has {Count(name)} entries; one is expected.");
         read.Add(name);
         return source.Read(name).to(ScalarType.Float64).item<double>();
     }
@@ -43,10 +45,12 @@ internal sealed class WeightFields(ITensorSource source, string path, Dictionary
         foreach (var name in source.Entries.Keys)
             if (!read.Contains(name))
                 throw InterpException.DataLoss("UNEXPECTED_TENSOR",
-                    $"'{path}': tensor '{name}' does not belong to this architecture, which has {string.Join(", ", read.Order(StringComparer.Ordinal))}.");
+                    $"'{path}': tensor '{name}' does not belong to this architecture, "
+                    + $"which has {string.Join(", ", read.Order(StringComparer.Ordinal))}.");
     }
 
     private TensorEntry Entry(string name) => source.Entries.TryGetValue(name, out var entry)
         ? entry
-        : throw new InterpException(ErrorCode.DataLoss, "TENSOR_MISSING", $"'{path}' has no tensor {name}.", NearestNames.Find(name, source.Entries.Keys));
+        : throw new InterpException(
+            ErrorCode.DataLoss, "TENSOR_MISSING", $"'{path}' has no tensor {name}.", NearestNames.Find(name, source.Entries.Keys));
 }

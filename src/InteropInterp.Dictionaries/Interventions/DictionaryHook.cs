@@ -8,7 +8,8 @@ public static class DictionaryHook
 {
     /// <summary>An intervention there.</summary>
     /// <exception cref="InterpException">NO_HOOK_NAME.</exception>
-    public static Intervention At(DictionaryOp op, Selector? where = null) => new(op.Dictionary.HookName, op) { Where = Within(op.Dictionary, where) };
+    public static Intervention At(DictionaryOp op, Selector? where = null) =>
+        new(op.Dictionary.HookName, op) { Where = Within(op.Dictionary, where) };
 
     /// <summary>A capture there.</summary>
     /// <exception cref="InterpException">NO_HOOK_NAME.</exception>

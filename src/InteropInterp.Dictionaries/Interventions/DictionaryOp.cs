@@ -15,7 +15,8 @@ public abstract record DictionaryOp(SparseDictionary Dictionary) : InterventionO
         var fits = config.JoinsHeads ? shape.Count == 4 && shape[^2] * shape[^1] == config.InputWidth : shape[^1] == config.InputWidth;
         InterpException.Require(fits, "DICTIONARY_INPUT",
             $"{what}: the activation is [{string.Join(", ", shape.Select(s => s == -1 ? "..." : s.ToString()))}]; the dictionary reads "
-            + (config.JoinsHeads ? "all heads of [rows, positions, heads, d_head] with heads · d_head" : "a last axis of d_in") + $" = {config.InputWidth}"
+            + (config.JoinsHeads ? "all heads of [rows, positions, heads, d_head] with heads · d_head" : "a last axis of d_in")
+            + $" = {config.InputWidth}"
             + (config.HookName is { } hook ? $" and was trained on '{hook}'." : "."));
     }
 

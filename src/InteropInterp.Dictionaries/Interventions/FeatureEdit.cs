@@ -21,18 +21,21 @@ public abstract record FeatureEdit(IReadOnlyList<int> Features)
     /// <param name="codes">[..., n].</param>
     /// <param name="columns">Where the features stand in them: int64 [count].</param>
     public abstract Tensor Apply(Tensor codes, Tensor columns);
+}
 
-    private sealed record ClampFeatures(IReadOnlyList<int> Features, double Value) : FeatureEdit(Features)
+/// <summary>Codes set to a value.</summary>
+public sealed record ClampFeatures(IReadOnlyList<int> Features, double Value) : FeatureEdit(Features)
+{
+    public override Tensor Apply(Tensor codes, Tensor columns)
     {
-        public override Tensor Apply(Tensor codes, Tensor columns)
-        {
-            using var value = Value.ToScalar();
-            return codes.index_fill(-1, columns, value);
-        }
+        using var value = Value.ToScalar();
+        return codes.index_fill(-1, columns, value);
     }
+}
 
-    private sealed record ScaleFeatures(IReadOnlyList<int> Features, double Factor) : FeatureEdit(Features)
-    {
-        public override Tensor Apply(Tensor codes, Tensor columns) => codes.index_copy(-1, columns, codes.index_select(-1, columns).Times(Factor));
-    }
+/// <summary>Codes multiplied by a factor.</summary>
+public sealed record ScaleFeatures(IReadOnlyList<int> Features, double Factor) : FeatureEdit(Features)
+{
+    public override Tensor Apply(Tensor codes, Tensor columns) =>
+        codes.index_copy(-1, columns, codes.index_select(-1, columns).Times(Factor));
 }

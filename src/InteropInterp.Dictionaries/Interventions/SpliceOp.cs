@@ -23,7 +23,8 @@ public sealed record SpliceOp(SparseDictionary Dictionary) : DictionaryOp(Dictio
     public IReadOnlyList<FeatureEdit> Edits { get; init; } = [];
 
     /// <summary>Edits features and leaves everything else of the activation as it is.</summary>
-    public static SpliceOp Edit(SparseDictionary dictionary, params IReadOnlyList<FeatureEdit> edits) => new(dictionary) { UseErrorTerm = true, Edits = edits };
+    public static SpliceOp Edit(SparseDictionary dictionary, params IReadOnlyList<FeatureEdit> edits) =>
+        new(dictionary) { UseErrorTerm = true, Edits = edits };
 
     public override string Name => "splice";
 

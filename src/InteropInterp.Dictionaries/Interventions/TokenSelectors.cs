@@ -18,7 +18,10 @@ public static class TokenSelectors
         [
             .. rows.Select((row, index) => (Index: index, Kept: Kept(row))).Where(r => r.Kept.Length > 0)
                 .GroupBy(r => string.Join(',', r.Kept))
-                .Select(group => new Selector { Rows = Positions.At([.. group.Select(r => r.Index)]), Positions = Positions.At(group.First().Kept) }),
+                .Select(group => new Selector
+                {
+                    Rows = Positions.At([.. group.Select(r => r.Index)]), Positions = Positions.At(group.First().Kept),
+                }),
         ];
     }
 }

@@ -53,9 +53,10 @@ public static unsafe class Dispatcher
 
     /// <summary>Calls an operator that returns several tensors; the results belong to the current scope.</summary>
     /// <param name="count">How many it returns.</param>
+    /// <exception cref="InterpException">LIBTORCH_CALL_FAILED: no such operator, or the operator refuses its arguments.</exception>
     public static torch.Tensor[] CallMany(string name, string overload, int count, params ReadOnlySpan<Argument> arguments)
     {
-        var stack = stackalloc ulong[Math.Max(arguments.Length, count)];
+        var stack = stackalloc ulong[MaxArguments];
         Invoke(name, overload, arguments, stack);
         var results = new torch.Tensor[count];
         for (var i = 0; i < count; i++) results[i] = torch.Tensor.UnsafeCreateTensor((IntPtr)stack[i]);

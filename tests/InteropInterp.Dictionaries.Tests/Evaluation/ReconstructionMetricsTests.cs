@@ -16,16 +16,16 @@ public class ReconstructionMetricsTests
     [Fact]
     public void Explained_variance_of_the_hand_cases_is_exact_even_where_the_mean_dwarfs_the_spread()
     {
-        var cases = JsonDocument.Parse(File.ReadAllText(Path.Combine(Fixture.FolderOf("evals_hand"), "golden.json"))).RootElement.GetProperty("cases");
-        foreach (var hand in cases.EnumerateArray())
+        foreach (var hand in Fixture.FactsOf("evals_hand").GetProperty("cases").EnumerateArray())
         {
             using var scope = NewDisposeScope();
             var (x, y) = (Matrix(hand.GetProperty("x")), Matrix(hand.GetProperty("x_hat")));
             var quality = Gathered(x, y, [.. hand.GetProperty("batches").EnumerateArray().Select(b => b.GetInt64())]);
             if (hand.GetProperty("exact").ValueKind == JsonValueKind.Null) Assert.True(double.IsNaN(quality.ExplainedVariance));
             else Assert.Equal(hand.GetProperty("exact").GetDouble(), quality.ExplainedVariance, 1e-12);
-            if (hand.GetProperty("explained_variance_legacy_one_batch").ValueKind != JsonValueKind.Number) continue;
-            Assert.Equal(hand.GetProperty("explained_variance_legacy_one_batch").GetDouble(), Gathered(x, y, [x.size(0)]).ExplainedVarianceLegacy, 1e-6);
+            var legacy = hand.GetProperty("explained_variance_legacy_one_batch");
+            if (legacy.ValueKind != JsonValueKind.Number) continue;
+            Assert.Equal(legacy.GetDouble(), Gathered(x, y, [x.size(0)]).ExplainedVarianceLegacy, 1e-6);
         }
     }
 
@@ -47,7 +47,10 @@ public class ReconstructionMetricsTests
         foreach (var rows in Row.From(fixture.Golden.Rows("tokens")).Chunk(4))
         {
             using var scope = NewDisposeScope();
-            Plan Plan(params IReadOnlyList<Intervention> interventions) => new() { Rows = rows, Outputs = new Outputs { Loss = true, Logits = LogitsWanted.All }, Interventions = interventions };
+            Plan Plan(params IReadOnlyList<Intervention> interventions) => new()
+            {
+                Rows = rows, Outputs = Outputs.AllLogits with { Loss = true }, Interventions = interventions,
+            };
             using var run = PlanRunner.Run(model, Plan() with { Captures = [new Capture(dictionary.HookName)] });
             using var splice = PlanRunner.Run(model, Plan(DictionaryHook.At(new SpliceOp(dictionary))));
             using var zeroed = PlanRunner.Run(model, Plan(new Intervention(dictionary.HookName, new ZeroOp())));

@@ -15,13 +15,15 @@ public class DictionaryLearningTests
 
     private static readonly (string, ScalarType, long[])[] Linear =
     [
-        ("b_dec", ScalarType.Float32, [D]), ("k", ScalarType.Int32, []), ("threshold", ScalarType.Float32, []), ("decoder.weight", ScalarType.Float32, [D, F]),
-        ("encoder.weight", ScalarType.Float32, [F, D]), ("encoder.bias", ScalarType.Float32, [F]),
+        ("b_dec", ScalarType.Float32, [D]), ("k", ScalarType.Int32, []), ("threshold", ScalarType.Float32, []),
+        ("decoder.weight", ScalarType.Float32, [D, F]), ("encoder.weight", ScalarType.Float32, [F, D]),
+        ("encoder.bias", ScalarType.Float32, [F]),
     ];
 
     private static readonly (string, ScalarType, long[])[] Matrices =
     [
-        ("W_enc", ScalarType.Float32, [D, F]), ("b_enc", ScalarType.Float32, [F]), ("W_dec", ScalarType.Float32, [F, D]), ("b_dec", ScalarType.Float32, [D]),
+        ("W_enc", ScalarType.Float32, [D, F]), ("b_enc", ScalarType.Float32, [F]),
+        ("W_dec", ScalarType.Float32, [F, D]), ("b_dec", ScalarType.Float32, [D]),
     ];
 
     // State dicts in the order the package lists them.
@@ -29,15 +31,20 @@ public class DictionaryLearningTests
     {
         ["dl_batchtopk"] = Linear,
         ["dl_topk"] = Linear,
-        ["dl_matryoshka"] = [.. Matrices, ("k", ScalarType.Int32, []), ("threshold", ScalarType.Float32, []), ("group_sizes", ScalarType.Int64, [3])],
+        ["dl_matryoshka"] =
+        [
+            .. Matrices, ("k", ScalarType.Int32, []), ("threshold", ScalarType.Float32, []), ("group_sizes", ScalarType.Int64, [3]),
+        ],
         ["dl_jumprelu"] = [.. Matrices, ("threshold", ScalarType.Float32, [F])],
         ["dl_standard"] =
         [
-            ("bias", ScalarType.Float32, [D]), ("encoder.weight", ScalarType.Float32, [F, D]), ("encoder.bias", ScalarType.Float32, [F]), ("decoder.weight", ScalarType.Float32, [D, F]),
+            ("bias", ScalarType.Float32, [D]), ("encoder.weight", ScalarType.Float32, [F, D]), ("encoder.bias", ScalarType.Float32, [F]),
+            ("decoder.weight", ScalarType.Float32, [D, F]),
         ],
         ["dl_standard_new"] =
         [
-            ("encoder.weight", ScalarType.Float32, [F, D]), ("encoder.bias", ScalarType.Float32, [F]), ("decoder.weight", ScalarType.Float32, [D, F]), ("decoder.bias", ScalarType.Float32, [D]),
+            ("encoder.weight", ScalarType.Float32, [F, D]), ("encoder.bias", ScalarType.Float32, [F]),
+            ("decoder.weight", ScalarType.Float32, [D, F]), ("decoder.bias", ScalarType.Float32, [D]),
         ],
     };
 
@@ -115,15 +122,16 @@ public class DictionaryLearningTests
         Tensor Draw(params long[] shape) => randn(shape, ScalarType.Float64, generator: generator);
         var tensors = new Dictionary<string, Tensor>
         {
-            ["encoder.weight"] = Draw(6, 4), ["encoder.bias"] = Draw(6), ["decoder.weight"] = Draw(4, 6), ["b_dec"] = Draw(4), ["threshold"] = tensor(new[] { 0.5 }), ["act_mean"] = Draw(4),
+            ["encoder.weight"] = Draw(6, 4), ["encoder.bias"] = Draw(6), ["decoder.weight"] = Draw(4, 6), ["b_dec"] = Draw(4),
+            ["threshold"] = tensor(new[] { 0.5 }), ["act_mean"] = Draw(4),
         };
         using var source = new MemoryTensors(tensors);
         using var dictionary = DictionaryLearningTensors.Read(source, null, new DictionaryOptions { DataType = ScalarType.Float64 });
         var x = Draw(5, 4);
-        var h = (x - tensors["act_mean"] - tensors["b_dec"]).matmul(tensors["encoder.weight"].t()).Plus(tensors["encoder.bias"]).relu();
+        var h = (x - tensors["act_mean"] - tensors["b_dec"]).MatMul(tensors["encoder.weight"].t()).Plus(tensors["encoder.bias"]).relu();
         var f = h * h.gt(tensors["threshold"]).to(ScalarType.Float64);
         Assert.InRange(Golden.Distance(dictionary.Encode(x), f), 0, 1e-12);
-        var y = f.matmul(tensors["decoder.weight"].t()).Plus(tensors["b_dec"]).Plus(tensors["act_mean"]);
+        var y = f.MatMul(tensors["decoder.weight"].t()).Plus(tensors["b_dec"]).Plus(tensors["act_mean"]);
         Assert.InRange(Golden.Distance(dictionary.Reconstruct(x), y), 0, 1e-12);
     }
 

@@ -1,3 +1,4 @@
+using InteropInterp.Dictionaries.Formats;
 using InteropInterp.Dictionaries.Interventions;
 using InteropInterp.Dictionaries.Tests.Support;
 using InteropInterp.Hooks;
@@ -12,13 +13,18 @@ public class SaeLensGoldenTests
 {
     public static TheoryData<string> Folders =>
     [
-        "saelens_standard", "saelens_standard_no_bdec", "saelens_standard_layer_norm", "saelens_standard_constant_norm", "saelens_standard_hook_z", "saelens_standard_bf16",
-        "saelens_topk", "saelens_topk_layer_norm", "saelens_topk_rescaled", "saelens_topk_rescaled_inference_save", "saelens_jumprelu", "saelens_jumprelu_no_bdec",
-        "saelens_jumprelu_hook_z", "saelens_batchtopk_as_jumprelu", "saelens_matryoshka_as_jumprelu",
-        "saelens_legacy_v2", "saelens_legacy_v3_hook_z", "saelens_legacy_v5_topk", "saelens_legacy_scaling_factor",
+        .. Whole, "saelens_standard_bf16", "saelens_topk_rescaled_inference_save", "saelens_batchtopk_as_jumprelu",
+        "saelens_matryoshka_as_jumprelu", "saelens_legacy_v2", "saelens_legacy_v3_hook_z", "saelens_legacy_v5_topk",
+        "saelens_legacy_scaling_factor",
     ];
 
-    public static TheoryData<string> Whole => [.. Folders.Select(f => f.Data).Where(f => !f.Contains("legacy") && !f.Contains("bf16") && !f.Contains("_as_") && !f.Contains("inference_save"))];
+    /// <summary>Those with everything recorded.</summary>
+    public static TheoryData<string> Whole =>
+    [
+        "saelens_standard", "saelens_standard_no_bdec", "saelens_standard_layer_norm", "saelens_standard_constant_norm",
+        "saelens_standard_hook_z", "saelens_topk", "saelens_topk_layer_norm", "saelens_topk_rescaled", "saelens_jumprelu",
+        "saelens_jumprelu_no_bdec", "saelens_jumprelu_hook_z",
+    ];
 
     [Theory, MemberData(nameof(Folders))]
     public void Codes_and_reconstructions_are_SAELenss(string name)
@@ -45,13 +51,13 @@ public class SaeLensGoldenTests
         using var dictionary = DictionaryLoader.Load(fixture.Folder);
         using var scope = NewDisposeScope();
         var x = fixture.Golden["x"];
-        var ablated = fixture.Facts.GetProperty("ablated_feature").GetInt32();
+        var ablate = SpliceOp.Edit(dictionary, FeatureEdit.Ablate(fixture.Facts.GetProperty("ablated_feature").GetInt32()));
         fixture.Near("sae_error", dictionary.Error(x));
         fixture.Near("recon_with_error_term", dictionary.Reconstruct(x) - dictionary.Error(x).neg());
         fixture.Near("recon_with_error_term", Apply(new SpliceOp(dictionary) { UseErrorTerm = true }, x));
-        fixture.Near("recon_with_error_feature_ablated", Apply(SpliceOp.Edit(dictionary, FeatureEdit.Ablate(ablated)), x));
+        fixture.Near("recon_with_error_feature_ablated", Apply(ablate, x));
         // The recorded way computes all of it.
-        fixture.Near("recon_with_error_feature_ablated", Apply(SpliceOp.Edit(dictionary, FeatureEdit.Ablate(ablated)), x.clone().requires_grad_()).detach());
+        fixture.Near("recon_with_error_feature_ablated", Apply(ablate, x.clone().requires_grad_()).detach());
     }
 
     [Theory, MemberData(nameof(Whole))]
@@ -69,11 +75,7 @@ public class SaeLensGoldenTests
         var x = fixture.Golden["x"];
         fixture.Codes("folded.codes", folded.Encode(x));
         fixture.Near("folded.recon", folded.Reconstruct(x));
-        var tensors = new Dictionary<string, Tensor>(folded.Architecture.Tensors)
-        {
-            ["W_enc"] = folded.Weights.Encoder.t(), ["b_enc"] = folded.Weights.EncoderBias, ["W_dec"] = folded.Weights.Decoder, ["b_dec"] = folded.Weights.DecoderBias,
-        };
-        foreach (var (tensor, value) in tensors)
+        foreach (var (tensor, value) in SaeLensFolder.StateDict(folded))
             if (fixture.Golden.Has($"folded.{tensor}")) fixture.Near($"folded.{tensor}", value);
     }
 
@@ -108,7 +110,8 @@ public class SaeLensGoldenTests
     public void An_activation_scale_is_folded_as_SAELens_folds_it(string name)
     {
         using var fixture = new Fixture(name);
-        using var dictionary = DictionaryLoader.Load(fixture.Folder, new DictionaryOptions { ActivationScale = fixture.Facts.GetProperty("norm_scaling_factor").GetDouble() });
+        var factor = fixture.Facts.GetProperty("norm_scaling_factor").GetDouble();
+        using var dictionary = DictionaryLoader.Load(fixture.Folder, new DictionaryOptions { ActivationScale = factor });
         using var scope = NewDisposeScope();
         var x = fixture.Golden["x"];
         fixture.Codes("scale_folded.codes", dictionary.Encode(x));
@@ -131,5 +134,6 @@ public class SaeLensGoldenTests
         fixture.Near("recon", dictionary.Reconstruct(fixture.Golden["x"]));
     }
 
-    private static Tensor Apply(SpliceOp op, Tensor x) => op.Apply(x, new OpInput(new HookPoint(HookSite.ResidPre, 1), [0, 1], [0, 1], 0, 0, null));
+    private static Tensor Apply(SpliceOp op, Tensor x) =>
+        op.Apply(x, new OpInput(new HookPoint(HookSite.ResidPre, 1), [0, 1], [0, 1], 0, 0, null));
 }

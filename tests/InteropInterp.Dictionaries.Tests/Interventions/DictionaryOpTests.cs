@@ -25,19 +25,23 @@ public class DictionaryOpTests
         using var heads = DictionaryLoader.Load(Fixture.FolderOf("saelens_standard_hook_z"));
         Refused("DICTIONARY_INPUT", new Intervention("blocks.1.mlp.hook_post", new SpliceOp(plain)));
         Refused("DICTIONARY_INPUT", new Intervention(Hook, new SpliceOp(heads)));
-        Refused("DICTIONARY_INPUT", new Intervention("blocks.1.attn.hook_z", new SteerOp(heads, 1, 1)) { Where = new Selector { Heads = Positions.At(0) } });
+        var oneHead = new Selector { Heads = Positions.At(0) };
+        Refused("DICTIONARY_INPUT", new Intervention("blocks.1.attn.hook_z", new SteerOp(heads, 1, 1)) { Where = oneHead });
         Refused("DICTIONARY_INPUT", new Intervention(Hook, new SteerOp(plain, 1, 1)) { Where = new Selector { Last = Positions.At(0) } });
         Refused("FEATURE_OUT_OF_RANGE", new Intervention(Hook, new SteerOp(plain, 80, 1)));
         Refused("FEATURE_OUT_OF_RANGE", new Intervention(Hook, SpliceOp.Edit(plain, FeatureEdit.Ablate(3, -1))));
         var error = Assert.Throws<InterpException>(() => PlanRunner.Check(model, new Plan
         {
-            Rows = Rows, Captures = [new Capture("blocks.1.attn.hook_z") { Transform = new DictionaryCapture(heads), Where = new Selector { Heads = Positions.At(0) } }],
+            Rows = Rows, Captures = [new Capture("blocks.1.attn.hook_z") { Transform = new DictionaryCapture(heads), Where = oneHead }],
         }));
         Assert.Equal("DICTIONARY_INPUT", error.Reason);
         Assert.Contains("blocks.1.attn.hook_z", error.Message);
 
-        void Refused(string reason, Intervention intervention) =>
-            Assert.Equal(reason, Assert.Throws<InterpException>(() => PlanRunner.Check(model, new Plan { Rows = Rows, Interventions = [intervention] })).Reason);
+        void Refused(string reason, Intervention intervention)
+        {
+            var plan = new Plan { Rows = Rows, Interventions = [intervention] };
+            Assert.Equal(reason, Assert.Throws<InterpException>(() => PlanRunner.Check(model, plan)).Reason);
+        }
     }
 
     [Fact]
@@ -45,7 +49,8 @@ public class DictionaryOpTests
     {
         using var model = Fixture.TinyModel();
         using var dictionary = DictionaryLoader.Load(Fixture.FolderOf("saelens_standard"));
-        foreach (var op in new InterventionOp[] { new SpliceOp(dictionary), new SteerOp(dictionary, 3, 2), SpliceOp.Edit(dictionary, FeatureEdit.Clamp(5, 3)) })
+        DictionaryOp[] ops = [new SpliceOp(dictionary), new SteerOp(dictionary, 3, 2), SpliceOp.Edit(dictionary, FeatureEdit.Clamp(5, 3))];
+        foreach (var op in ops)
         {
             using var run = PlanRunner.Run(model, new Plan
             {
@@ -68,7 +73,8 @@ public class DictionaryOpTests
         var (basis, _) = linalg.qr(randn([6, 6], ScalarType.Float64, generator: generator));
         using var dictionary = new SparseDictionary(
             new DictionaryConfig { InputWidth = 6, Width = 6 },
-            new DictionaryWeights(basis.clone(), zeros(6, ScalarType.Float64), basis.clone(), randn([6], ScalarType.Float64, generator: generator)),
+            new DictionaryWeights(
+                basis.clone(), zeros(6, ScalarType.Float64), basis.clone(), randn([6], ScalarType.Float64, generator: generator)),
             new Architectures.Standard());
         // All features active.
         var x = dictionary.Decode(rand([2, 3, 6], ScalarType.Float64, generator: generator));
@@ -77,15 +83,17 @@ public class DictionaryOpTests
         var after = dictionary.Encode(SpliceOp.Edit(dictionary, FeatureEdit.Clamp(4, 2), FeatureEdit.Scale(3, 0)).Apply(x, input));
         Assert.InRange(Golden.Distance(after.select(-1, 2), ones_like(after.select(-1, 2)) * tensor(4.0)), 0, 1e-12);
         Assert.InRange(Golden.Distance(after.select(-1, 0), before.select(-1, 0) * tensor(3.0)), 0, 1e-12);
-        foreach (var other in new[] { 1, 3, 4, 5 }) Assert.InRange(Golden.Distance(after.select(-1, other), before.select(-1, other)), 0, 1e-12);
+        foreach (var other in new[] { 1, 3, 4, 5 })
+            Assert.InRange(Golden.Distance(after.select(-1, other), before.select(-1, other)), 0, 1e-12);
     }
 
     [Fact]
     public void Editing_a_feature_needs_only_its_own_row_and_gives_what_all_of_them_give()
     {
-        foreach (var name in new[] { "saelens_standard", "saelens_jumprelu", "saelens_topk_rescaled", "saelens_batchtopk_as_jumprelu/checkpoint" })
+        string[] names = ["saelens_standard", "saelens_jumprelu", "saelens_topk_rescaled", "saelens_batchtopk_as_jumprelu/checkpoint"];
+        foreach (var name in names)
         {
-            using var dictionary = DictionaryLoader.Load(Fixture.FolderOf(name), new DictionaryOptions { DataType = ScalarType.Float64 });
+            using var dictionary = Fixture.InFloat64(name);
             using var scope = NewDisposeScope();
             using var generator = new Generator(7);
             var x = randn([20, 32], ScalarType.Float64, generator: generator);
@@ -100,13 +108,14 @@ public class DictionaryOpTests
     {
         using var model = Fixture.TinyModel();
         using var dictionary = DictionaryLoader.Load(Fixture.FolderOf("saelens_standard"));
+        var intervention = DictionaryHook.At(new SteerOp(dictionary, 3, 8), new Selector { Positions = Positions.Slice(1) });
         var texts = new List<IReadOnlyList<int>>();
         foreach (var (steer, cache) in new[] { (true, true), (true, false), (false, true) })
         {
             using var run = PlanRunner.Run(model, new Plan
             {
                 Rows = [Rows[0]],
-                Interventions = steer ? [DictionaryHook.At(new SteerOp(dictionary, 3, 8), new Selector { Positions = Positions.Slice(1) })] : [],
+                Interventions = steer ? [intervention] : [],
                 Generation = new GenerationOptions { MaxNewTokens = 8, Sample = false, UseCache = cache },
             });
             texts.Add(run.Tokens![0]);
@@ -120,12 +129,16 @@ public class DictionaryOpTests
     public void Cutting_a_plan_into_batches_changes_nothing_and_the_dictionarys_memory_counts()
     {
         using var model = Fixture.TinyModel(ScalarType.Float64);
-        using var dictionary = DictionaryLoader.Load(Fixture.FolderOf("saelens_jumprelu"), new DictionaryOptions { DataType = ScalarType.Float64 });
+        using var dictionary = Fixture.InFloat64("saelens_jumprelu");
         var plan = new Plan
         {
-            Rows = Rows, Interventions = [DictionaryHook.At(new SpliceOp(dictionary))], Captures = [DictionaryHook.At(new DictionaryCapture(dictionary))], Outputs = Outputs.AllLogits,
+            Rows = Rows,
+            Interventions = [DictionaryHook.At(new SpliceOp(dictionary))],
+            Captures = [DictionaryHook.At(new DictionaryCapture(dictionary))],
+            Outputs = Outputs.AllLogits,
         };
-        Assert.True(PlanRunner.Check(model, plan).WorkingBytes > PlanRunner.Check(model, plan with { Interventions = [], Captures = [] }).WorkingBytes);
+        var bare = plan with { Interventions = [], Captures = [] };
+        Assert.True(PlanRunner.Check(model, plan).WorkingBytes > PlanRunner.Check(model, bare).WorkingBytes);
         Assert.Equal([2, 5, 80], PlanRunner.Check(model, plan).Captures[$"{Hook}.hook_sae_acts_post"]);
         using var whole = PlanRunner.Run(model, plan);
         using var cut = PlanRunner.Run(model, plan, new ExecutionOptions { BatchBudget = 1 });
@@ -163,22 +176,25 @@ public class DictionaryOpTests
         Tensor Draw(params long[] shape) => randn(shape, generator: generator);
         var metadata = System.Text.Json.JsonDocument.Parse("{\"hook_name\": \"blocks.1.attn.hook_z\", \"hook_head_index\": 2}").RootElement;
         using var dictionary = new SparseDictionary(
-            new DictionaryConfig { InputWidth = 8, Width = 20, Metadata = metadata }, new DictionaryWeights(Draw(20, 8), Draw(20), Draw(20, 8), Draw(8)), new Architectures.Standard());
+            new DictionaryConfig { InputWidth = 8, Width = 20, Metadata = metadata },
+            new DictionaryWeights(Draw(20, 8), Draw(20), Draw(20, 8), Draw(8)),
+            new Architectures.Standard());
         using var run = PlanRunner.Run(model, new Plan
         {
             Rows = Rows,
             Interventions = [DictionaryHook.At(new SpliceOp(dictionary))],
             Captures = [new Capture("blocks.1.attn.hook_z") { Before = true }, new Capture("blocks.1.attn.hook_z")],
         });
-        var change = (run["blocks.1.attn.hook_z"] - run["blocks.1.attn.hook_z_before"]).abs().amax([0, 1, 3]).data<float>().ToArray();
+        var (before, after) = (run["blocks.1.attn.hook_z_before"], run["blocks.1.attn.hook_z"]);
+        var change = (after - before).abs().amax([0, 1, 3]).data<float>().ToArray();
         Assert.Equal([false, false, true, false], change.Select(c => c > 0));
-        Assert.InRange(Golden.Distance(dictionary.Reconstruct(run["blocks.1.attn.hook_z_before"].select(2, 2)), run["blocks.1.attn.hook_z"].select(2, 2)), 0, 1e-5);
+        Assert.InRange(Golden.Distance(dictionary.Reconstruct(before.select(2, 2)), after.select(2, 2)), 0, 1e-5);
     }
 
     [Fact]
     public void Without_a_hook_name_a_dictionary_says_so()
     {
-        using var dictionary = DictionaryLoader.Load(SharedFolder.Path("models", "06_listcomp_attn2L_sae", "derived", "sae_k3.safetensors"));
+        using var dictionary = DictionaryLoader.Load(Fixture.ListComparison("sae_k3.safetensors"));
         Assert.Equal("NO_HOOK_NAME", Assert.Throws<InterpException>(() => DictionaryHook.At(new SpliceOp(dictionary))).Reason);
     }
 }

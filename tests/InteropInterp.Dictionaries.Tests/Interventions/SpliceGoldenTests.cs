@@ -18,7 +18,8 @@ public class SpliceGoldenTests
 
     public static TheoryData<string> Folders =>
     [
-        "saelens_standard", "saelens_standard_constant_norm", "saelens_standard_hook_z", "saelens_topk_rescaled", "saelens_jumprelu", "saelens_jumprelu_hook_z",
+        "saelens_standard", "saelens_standard_constant_norm", "saelens_standard_hook_z", "saelens_topk_rescaled", "saelens_jumprelu",
+        "saelens_jumprelu_hook_z",
     ];
 
     [Theory, MemberData(nameof(Folders))]
@@ -59,7 +60,8 @@ public class SpliceGoldenTests
             Interventions = [DictionaryHook.At(new SpliceOp(dictionary))],
             Captures =
             [
-                .. Enum.GetValues<DictionaryPart>().Select(part => DictionaryHook.At(new DictionaryCapture(dictionary, part)) with { Before = true }),
+                .. Enum.GetValues<DictionaryPart>()
+                    .Select(part => DictionaryHook.At(new DictionaryCapture(dictionary, part)) with { Before = true }),
                 new Capture(dictionary.HookName),
             ],
         });
@@ -77,7 +79,7 @@ public class SpliceGoldenTests
     {
         using var fixture = new Fixture(name);
         using var model = Fixture.TinyModel(ScalarType.Float64);
-        using var dictionary = DictionaryLoader.Load(fixture.Folder, new DictionaryOptions { DataType = ScalarType.Float64 });
+        using var dictionary = Fixture.InFloat64(name);
         var features = new[] { fixture.Facts.GetProperty("ablated_feature").GetInt32(), 3 };
         IReadOnlyList<FeatureEdit> edits = [FeatureEdit.Clamp(3, features[0]), FeatureEdit.Scale(-0.5, features)];
 
@@ -96,7 +98,7 @@ public class SpliceGoldenTests
         })));
         Assert.InRange(Golden.Distance(edited.Logits!, spelled.Logits!), 0, 1e-11);
         using var clean = Run(model, fixture);
-        Assert.True(Golden.Distance(edited.Logits!, clean.Logits!) > 1e-3, "the edit changes nothing: the test would pass for an op that does nothing");
+        Assert.True(Golden.Distance(edited.Logits!, clean.Logits!) > 1e-3, "the edit changes nothing: so would an op that does nothing");
     }
 
     [Fact]
@@ -104,9 +106,10 @@ public class SpliceGoldenTests
     {
         using var fixture = new Fixture("saelens_jumprelu");
         using var model = Fixture.TinyModel(ScalarType.Float64);
-        using var exact = DictionaryLoader.Load(fixture.Folder, new DictionaryOptions { DataType = ScalarType.Float64 });
+        using var exact = Fixture.InFloat64("saelens_jumprelu");
         using var single = DictionaryLoader.Load(fixture.Folder);
-        foreach (var splice in new Func<SparseDictionary, SpliceOp>[] { d => new SpliceOp(d), d => SpliceOp.Edit(d, FeatureEdit.Clamp(2, 5)) })
+        Func<SparseDictionary, SpliceOp>[] splices = [d => new SpliceOp(d), d => SpliceOp.Edit(d, FeatureEdit.Clamp(2, 5))];
+        foreach (var splice in splices)
         {
             using var a = Run(model, fixture, DictionaryHook.At(splice(exact)));
             using var b = Run(model, fixture, DictionaryHook.At(splice(single)));

@@ -2,6 +2,7 @@ using System.Text.Json;
 using InteropInterp.Dictionaries.Captures;
 using InteropInterp.Dictionaries.Evaluation;
 using InteropInterp.Dictionaries.Interventions;
+using InteropInterp.Dictionaries.Tests.Support;
 using InteropInterp.Models;
 using InteropInterp.Models.Weights;
 using InteropInterp.Plans;
@@ -19,16 +20,16 @@ namespace InteropInterp.Dictionaries.Tests.Models;
 public class ListComparisonTests
 {
     private const string Hook = "blocks.0.hook_resid_post";
-    private const int SeparatorPosition = 2;
 
-    private static string File(string name) => SharedFolder.Path("models", "06_listcomp_attn2L_sae", "derived", name);
+    private static readonly Selector AtSeparator = new() { Positions = Positions.At(2) };
 
-    private static JsonElement Facts(string name) => JsonDocument.Parse(System.IO.File.ReadAllText(File(name))).RootElement;
+    private static JsonElement Facts(string name) => JsonDocument.Parse(File.ReadAllText(Fixture.ListComparison(name))).RootElement;
 
-    private static TransformerModel Model(ScalarType dtype) =>
-        ModelLoader.Load(File("2layer_100dig_64d.safetensors"), new LoadOptions { Processing = ProcessingOptions.None, DataType = dtype });
+    private static TransformerModel Model(ScalarType dtype) => ModelLoader.Load(
+        Fixture.ListComparison("2layer_100dig_64d.safetensors"), new LoadOptions { Processing = ProcessingOptions.None, DataType = dtype });
 
-    private static SparseDictionary Dictionary(ScalarType dtype) => DictionaryLoader.Load(File("sae_k3.safetensors"), new DictionaryOptions { DataType = dtype });
+    private static SparseDictionary Dictionary(ScalarType dtype) =>
+        DictionaryLoader.Load(Fixture.ListComparison("sae_k3.safetensors"), new DictionaryOptions { DataType = dtype });
 
     [Theory]
     [InlineData(ScalarType.Float64)]
@@ -39,16 +40,13 @@ public class ListComparisonTests
         using var dictionary = Dictionary(dtype);
         using var masks = Masks();
         var facts = Facts("2layer_100dig_64d.golden.json");
-        var inputs = AllInputs();
-        using (var run = PlanRunner.Run(model, new Plan { Rows = inputs, Interventions = masks.Interventions, Outputs = Outputs.AllLogits }))
-        {
-            var (perToken, exact) = Accuracy(run, inputs);
-            Assert.Equal(facts.GetProperty("per_token_accuracy").GetDouble(), perToken, 1e-9);
-            Assert.Equal(facts.GetProperty("exact").GetDouble(), exact, 1e-9);
-        }
-        var splice = new Intervention(Hook, new SpliceOp(dictionary)) { Where = new Selector { Positions = Positions.At(SeparatorPosition) } };
-        using (var run = PlanRunner.Run(model, new Plan { Rows = inputs, Interventions = [.. masks.Interventions, splice], Outputs = Outputs.AllLogits }))
-            Assert.Equal(Facts("sae_k3.golden.json").GetProperty("patched_per_token_accuracy").GetDouble(), Accuracy(run, inputs).PerToken, 1e-9);
+        var (perToken, exact) = Accuracy(model, masks.Interventions);
+        Assert.Equal(facts.GetProperty("per_token_accuracy").GetDouble(), perToken, 1e-9);
+        Assert.Equal(facts.GetProperty("exact").GetDouble(), exact, 1e-9);
+
+        var splice = new Intervention(Hook, new SpliceOp(dictionary)) { Where = AtSeparator };
+        var patched = Facts("sae_k3.golden.json").GetProperty("patched_per_token_accuracy").GetDouble();
+        Assert.Equal(patched, Accuracy(model, [.. masks.Interventions, splice]).PerToken, 1e-9);
     }
 
     [Fact]
@@ -60,7 +58,7 @@ public class ListComparisonTests
         var rows = Row.From(facts.GetProperty("inputs").EnumerateArray().Select(Ints));
         using var run = PlanRunner.Run(model, new Plan { Rows = rows, Interventions = masks.Interventions, Outputs = Outputs.AllLogits });
         using var scope = NewDisposeScope();
-        var expected = tensor(facts.GetProperty("logits").EnumerateArray().SelectMany(r => r.EnumerateArray()).SelectMany(p => p.EnumerateArray()).Select(v => v.GetDouble()).ToArray());
+        var expected = tensor(Numbers(facts.GetProperty("logits")).ToArray());
         var last = run.Logits!.narrow(1, 3, 2);
         Assert.InRange(Golden.Distance(last, expected.view(last.shape)), 0, 1e-5);
     }
@@ -91,32 +89,38 @@ public class ListComparisonTests
         using var dictionary = Dictionary(ScalarType.Float64);
         using var masks = Masks();
         var facts = Facts("sae_k3.golden.json");
-        using var run = Activations(model, Row.From(facts.GetProperty("inputs").EnumerateArray().Select(Ints)), masks, new Capture(Hook) { Transform = new DictionaryCapture(dictionary) });
+        var rows = Row.From(facts.GetProperty("inputs").EnumerateArray().Select(Ints));
+        using var run = Activations(model, rows, masks, new Capture(Hook) { Transform = new DictionaryCapture(dictionary) });
         using var scope = NewDisposeScope();
         using var codes = SparseCodes.Of(run[$"{Hook}.hook_sae_acts_post"]);
         var indices = facts.GetProperty("feature_indices").EnumerateArray().Select(Ints).ToList();
         Assert.Equal(indices.SelectMany(i => i).Select(i => (long)i), codes.Features.data<long>().ToArray());
-        Assert.Equal(indices.Select(i => i.Length).Aggregate(new List<long> { 0 }, (sums, n) => [.. sums, sums[^1] + n]), codes.RowPointers.data<long>().ToArray());
-        var values = facts.GetProperty("feature_values").EnumerateArray().SelectMany(r => r.EnumerateArray()).Select(v => v.GetDouble()).ToArray();
-        Assert.InRange(Golden.Distance(codes.Values, tensor(values)), 0, 1e-6);
+        var pointers = indices.Select(i => i.Length).Aggregate(new List<long> { 0 }, (sums, n) => [.. sums, sums[^1] + n]);
+        Assert.Equal(pointers, codes.RowPointers.data<long>().ToArray());
+        Assert.InRange(Golden.Distance(codes.Values, tensor(Numbers(facts.GetProperty("feature_values")).ToArray())), 0, 1e-6);
     }
 
-    private static RunResult Activations(TransformerModel model, IReadOnlyList<Row> rows, MaskInterventions masks, Capture capture) => PlanRunner.Run(model, new Plan
-    {
-        Rows = rows,
-        Interventions = [.. masks.Interventions.Where(i => i.Point.StartsWith("blocks.0", StringComparison.Ordinal))],
-        StopAtLayer = 1,
-        Captures = [capture with { Where = new Selector { Positions = Positions.At(SeparatorPosition) } }],
-    });
+    private static RunResult Activations(TransformerModel model, IReadOnlyList<Row> rows, MaskInterventions masks, Capture capture) =>
+        PlanRunner.Run(model, new Plan
+        {
+            Rows = rows,
+            Interventions = [.. masks.Interventions.Where(i => i.Point.StartsWith("blocks.0", StringComparison.Ordinal))],
+            StopAtLayer = 1,
+            Captures = [capture with { Where = AtSeparator }],
+        });
 
     // [d1, d2, SEP, MASK, MASK]: the model must repeat d1, d2 at the masks.
-    private static IReadOnlyList<Row> AllInputs() => Row.From(Enumerable.Range(0, 10_000).Select(i => (IReadOnlyList<int>)[i / 100, i % 100, 101, 100, 100]));
+    private static IReadOnlyList<Row> AllInputs() =>
+        Row.From(Enumerable.Range(0, 10_000).Select(i => (IReadOnlyList<int>)[i / 100, i % 100, 101, 100, 100]));
 
-    private static (double PerToken, double Exact) Accuracy(RunResult run, IReadOnlyList<Row> rows)
+    private static (double PerToken, double Exact) Accuracy(TransformerModel model, IReadOnlyList<Intervention> interventions)
     {
+        var rows = AllInputs();
+        using var run = PlanRunner.Run(model, new Plan { Rows = rows, Interventions = interventions, Outputs = Outputs.AllLogits });
         using var scope = NewDisposeScope();
         var answers = run.Logits!.narrow(1, 3, 2).argmax(-1).data<long>().ToArray();
-        var right = rows.Select((row, i) => (answers[2 * i] == row.Tokens[0] ? 1 : 0) + (answers[2 * i + 1] == row.Tokens[1] ? 1 : 0)).ToList();
+        int Right(int row, int position) => answers[2 * row + position] == rows[row].Tokens[position] ? 1 : 0;
+        var right = rows.Select((_, i) => Right(i, 0) + Right(i, 1)).ToList();
         return (right.Sum() / (2.0 * rows.Count), right.Count(r => r == 2) / (double)rows.Count);
     }
 
@@ -143,11 +147,18 @@ public class ListComparisonTests
             [first, rest]);
     }
 
+    // All numbers within arrays; "-inf" is one.
+    private static IEnumerable<double> Numbers(JsonElement json) => json.ValueKind switch
+    {
+        JsonValueKind.Array => json.EnumerateArray().SelectMany(Numbers),
+        JsonValueKind.String => [double.NegativeInfinity],
+        _ => [json.GetDouble()],
+    };
+
     // Region axes: [query, head, key].
     private static Tensor Mask(JsonElement rows)
     {
         using var scope = NewDisposeScope();
-        var values = rows.EnumerateArray().SelectMany(r => r.EnumerateArray()).Select(v => v.ValueKind == JsonValueKind.String ? double.NegativeInfinity : v.GetDouble()).ToArray();
-        return tensor(values).view(5, 1, 5).DetachFromDisposeScope();
+        return tensor(Numbers(rows).ToArray()).view(5, 1, 5).DetachFromDisposeScope();
     }
 }

@@ -12,6 +12,9 @@ public sealed class SmolLmFixture : IDisposable
     public const int Layer = 14;
     public const string Hook = "blocks.14.hook_resid_post";
 
+    /// <summary>The same activation, where a run resumes from it.</summary>
+    public const string NextHook = "blocks.15.hook_resid_pre";
+
     private readonly Golden? golden;
     private readonly TransformerModel? model;
     private readonly SparseDictionary? dictionary;

@@ -40,7 +40,10 @@ public class SmolLmTests(SmolLmFixture smol) : IClassFixture<SmolLmFixture>
     public void The_loss_of_the_first_rows_clean_and_spliced_is_the_golden_one()
     {
         var rows = smol.Rows.Take(8).ToList();
-        using var clean = PlanRunner.Run(smol.Model, new Plan { Rows = rows, Outputs = new Outputs { Loss = true }, Captures = [new Capture(SmolLmFixture.Hook)] });
+        using var clean = PlanRunner.Run(smol.Model, new Plan
+        {
+            Rows = rows, Outputs = new Outputs { Loss = true }, Captures = [new Capture(SmolLmFixture.Hook)],
+        });
         Assert.Equal(smol.Fact("ce_clean_first8"), clean.Loss!.Value, 1e-3);
         Assert.Equal(smol.Fact("ce_spliced_first8"), Resumed(new SpliceOp(smol.Dictionary)), 1e-3);
         Assert.Equal(clean.Loss.Value, Resumed(new SpliceOp(smol.Dictionary) { UseErrorTerm = true }), 1e-5);
@@ -54,7 +57,7 @@ public class SmolLmTests(SmolLmFixture smol) : IClassFixture<SmolLmFixture>
                 Residual = clean[SmolLmFixture.Hook],
                 StartAtLayer = SmolLmFixture.Layer + 1,
                 Outputs = new Outputs { Loss = true },
-                Interventions = [new Intervention($"blocks.{SmolLmFixture.Layer + 1}.hook_resid_pre", op) { Where = SmolLmFixture.AllButFirst }],
+                Interventions = [new Intervention(SmolLmFixture.NextHook, op) { Where = SmolLmFixture.AllButFirst }],
             });
             return run.Loss!.Value;
         }
@@ -75,10 +78,14 @@ public class SmolLmTests(SmolLmFixture smol) : IClassFixture<SmolLmFixture>
     {
         var steering = smol.Facts.GetProperty("steering");
         var prompt = steering.GetProperty("prompt_ids").EnumerateArray().Select(i => i.GetInt32()).ToList();
-        var steer = DictionaryHook.At(new SteerOp(smol.Dictionary, smol.Feature, steering.GetProperty("amount").GetDouble()), SmolLmFixture.AllButFirst);
+        var amount = steering.GetProperty("amount").GetDouble();
+        var steer = DictionaryHook.At(new SteerOp(smol.Dictionary, smol.Feature, amount), SmolLmFixture.AllButFirst);
         foreach (var (interventions, prefix) in new (IReadOnlyList<Intervention>, string)[] { ([], "plain_"), ([steer], "") })
         {
-            using var run = PlanRunner.Run(smol.Model, new Plan { Rows = [new Row(prompt)], Interventions = interventions, Outputs = new Outputs { Logits = LogitsWanted.Last } });
+            using var run = PlanRunner.Run(smol.Model, new Plan
+            {
+                Rows = [new Row(prompt)], Interventions = interventions, Outputs = new Outputs { Logits = LogitsWanted.Last },
+            });
             using var scope = NewDisposeScope();
             var (values, ids) = run.Logits!.flatten().topk(10);
             Assert.Equal(steering.GetProperty($"{prefix}top_ids").EnumerateArray().Select(i => i.GetInt64()), ids.data<long>().ToArray());
@@ -96,15 +103,16 @@ public class SmolLmTests(SmolLmFixture smol) : IClassFixture<SmolLmFixture>
 
     private static void Relative(Tensor expected, Tensor actual, double tolerance)
     {
-        var error = (expected.to(ScalarType.Float64) - actual.to(ScalarType.Float64)).norm().item<double>() / expected.to(ScalarType.Float64).norm().item<double>();
-        Assert.InRange(error, 0, tolerance);
+        var golden = expected.to(ScalarType.Float64);
+        Assert.InRange((golden - actual.to(ScalarType.Float64)).norm().item<double>() / golden.norm().item<double>(), 0, tolerance);
     }
 
     // The golden lists the entries that are not 0.
     private void CheckCodes(Tensor codes, int mayDiffer)
     {
         var expected = zeros_like(codes);
-        expected.index_put_(smol.Golden["codes_value"], TensorIndex.Tensor(smol.Golden["codes_row"].to(ScalarType.Int64)), TensorIndex.Tensor(smol.Golden["codes_column"].to(ScalarType.Int64)));
+        TensorIndex Index(string name) => TensorIndex.Tensor(smol.Golden[name].to(ScalarType.Int64));
+        expected.index_put_(smol.Golden["codes_value"], Index("codes_row"), Index("codes_column"));
         Relative(expected, codes, 1e-4);
         Assert.InRange(expected.ne(Scalars.Zero).ne(codes.ne(Scalars.Zero)).sum().item<long>(), 0, mayDiffer);
     }

@@ -27,12 +27,15 @@ public class SmolLmWholeTests(SmolLmFixture smol) : IClassFixture<SmolLmFixture>
         var chunks = smol.Rows.Chunk(RowsAtOnce).ToList();
         foreach (var rows in chunks)
         {
-            using var run = PlanRunner.Run(smol.Model, new Plan { Rows = rows, Outputs = new Outputs { Loss = true, Logits = LogitsWanted.All }, Captures = [new Capture(SmolLmFixture.Hook)] });
+            using var run = PlanRunner.Run(smol.Model, new Plan
+            {
+                Rows = rows, Outputs = Outputs.AllLogits with { Loss = true }, Captures = [new Capture(SmolLmFixture.Hook)],
+            });
             var x = run[SmolLmFixture.Hook].alias();
             activations.Add(x);
             metrics.Add(smol.Dictionary, x.narrow(1, 1, x.size(1) - 1));
             clean += run.Loss!.Value;
-            using (var splice = Resume(rows, x, new SpliceOp(smol.Dictionary), logits: true))
+            using (var splice = Resume(rows, x, new SpliceOp(smol.Dictionary), Outputs.AllLogits))
             {
                 spliced += splice.Loss!.Value;
                 divergence += LogitMetrics.KlDivergence(run.Logits!, splice.Logits!).mean().item<float>();
@@ -65,16 +68,16 @@ public class SmolLmWholeTests(SmolLmFixture smol) : IClassFixture<SmolLmFixture>
 
     private double Loss(IReadOnlyList<Row> rows, Tensor x, InterventionOp op)
     {
-        using var run = Resume(rows, x, op);
+        using var run = Resume(rows, x, op, Outputs.None);
         return run.Loss!.Value;
     }
 
-    private RunResult Resume(IReadOnlyList<Row> rows, Tensor x, InterventionOp op, bool logits = false) => PlanRunner.Run(smol.Model, new Plan
+    private RunResult Resume(IReadOnlyList<Row> rows, Tensor x, InterventionOp op, Outputs outputs) => PlanRunner.Run(smol.Model, new Plan
     {
         Rows = rows,
         Residual = x,
         StartAtLayer = SmolLmFixture.Layer + 1,
-        Outputs = new Outputs { Loss = true, Logits = logits ? LogitsWanted.All : LogitsWanted.None },
-        Interventions = [new Intervention($"blocks.{SmolLmFixture.Layer + 1}.hook_resid_pre", op) { Where = SmolLmFixture.AllButFirst }],
+        Outputs = outputs with { Loss = true },
+        Interventions = [new Intervention(SmolLmFixture.NextHook, op) { Where = SmolLmFixture.AllButFirst }],
     });
 }

@@ -15,9 +15,18 @@ internal sealed class Fixture(string name) : IDisposable
     public Golden Golden { get; } = new(Path.Combine(FolderOf(name), "golden.safetensors"));
 
     /// <summary>golden.json.</summary>
-    public JsonElement Facts { get; } = JsonDocument.Parse(File.ReadAllText(Path.Combine(FolderOf(name), "golden.json"))).RootElement;
+    public JsonElement Facts { get; } = FactsOf(name);
 
     public static string FolderOf(string name) => SharedFolder.Path(["fixtures", "dictionaries", .. name.Split('/')]);
+
+    public static JsonElement FactsOf(string name) =>
+        JsonDocument.Parse(File.ReadAllText(Path.Combine(FolderOf(name), "golden.json"))).RootElement;
+
+    public static SparseDictionary InFloat64(string name) =>
+        DictionaryLoader.Load(FolderOf(name), new DictionaryOptions { DataType = ScalarType.Float64 });
+
+    /// <summary>A file of the trained model that compares lists.</summary>
+    public static string ListComparison(string file) => SharedFolder.Path("models", "06_listcomp_attn2L_sae", "derived", file);
 
     public static TransformerModel TinyModel(ScalarType dtype = ScalarType.Float32) =>
         ModelLoader.Load(FolderOf("tiny_model"), new LoadOptions { Processing = ProcessingOptions.None, DataType = dtype });
@@ -37,7 +46,8 @@ internal sealed class Fixture(string name) : IDisposable
     {
         Near(tensor, actual, tolerance);
         using var scope = NewDisposeScope();
-        Assert.True(Golden[tensor].ne(Scalars.Zero).eq(actual.ne(Scalars.Zero)).all().item<bool>(), $"{name} {tensor}: other features are active");
+        var isSame = Golden[tensor].ne(Scalars.Zero).eq(actual.ne(Scalars.Zero)).all().item<bool>();
+        Assert.True(isSame, $"{name} {tensor}: other features are active");
     }
 
     public void Dispose() => Golden.Dispose();

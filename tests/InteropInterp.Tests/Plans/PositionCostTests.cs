@@ -49,7 +49,8 @@ public class PositionCostTests
         var withOp = PlanRunner.Check(model, Plan with { Interventions = [new Intervention("blocks.0.hook_resid_*", new Costly(0))] });
         Assert.Equal(bare.Flops + 2 * 3 * 1000 * withOp.Points[0].Count, withOp.Flops, 1e-6);
         Assert.Equal(3, withOp.Points[0].Count);
-        var withCapture = PlanRunner.Check(model, Plan with { Captures = [new Capture("blocks.0.hook_resid_pre") { Transform = new Widened(5) }] });
+        var capture = new Capture("blocks.0.hook_resid_pre") { Transform = new Widened(5) };
+        var withCapture = PlanRunner.Check(model, Plan with { Captures = [capture] });
         Assert.Equal(bare.Flops + 2 * 3 * 50, withCapture.Flops, 1e-6);
     }
 
@@ -73,7 +74,10 @@ public class PositionCostTests
     {
         using var model = ModelLoader.Random(Config);
         var transform = new Widened(5);
-        var capture = new Capture("blocks.0.attn.hook_z") { Transform = transform, Where = new Selector { Positions = Positions.At(0, 2), Heads = Positions.At(1) } };
+        var capture = new Capture("blocks.0.attn.hook_z")
+        {
+            Transform = transform, Where = new Selector { Positions = Positions.At(0, 2), Heads = Positions.At(1) },
+        };
         var report = PlanRunner.Check(model, Plan with { Captures = [capture] });
         Assert.Equal([-1, -1, 1, 4], transform.Seen);
         Assert.Equal([2, 2, 5], report.Captures["blocks.0.attn.hook_z.widened"]);
