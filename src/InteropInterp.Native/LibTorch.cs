@@ -69,7 +69,8 @@ public static class LibTorch
 
     // A libtorch that came first, whoever loaded it, would answer to our libraries' names.
     private static bool AnotherIsMapped(string folder) => File.ReadLines("/proc/self/maps")
-        .Any(line => line.EndsWith("/libtorch_cpu.so", StringComparison.Ordinal) && !line.EndsWith($"{folder}/libtorch_cpu.so", StringComparison.Ordinal));
+        .Where(line => line.EndsWith("/libtorch_cpu.so", StringComparison.Ordinal))
+        .Any(line => !line.EndsWith($"{folder}/libtorch_cpu.so", StringComparison.Ordinal));
 
     private static IntPtr Open(string path)
     {

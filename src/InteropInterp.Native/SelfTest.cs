@@ -1,3 +1,4 @@
+using InteropInterp.Native.Operators;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -11,7 +12,7 @@ internal static class SelfTest
         Check(info, "a matrix product", () =>
         {
             var a = tensor(new[] { 1f, 2f, 3f, 4f }).reshape(2, 2);
-            return Equal(a.matmul(a), 7, 10, 15, 22);
+            return Equal(a.MatMul(a), 7, 10, 15, 22);
         });
         Check(info, "a tensor's shape and strides", () =>
         {

@@ -28,7 +28,8 @@ public sealed class CallContext
     public byte[] CallBack(long id, ReadOnlySpan<byte> request)
     {
         if (thread != Thread.CurrentThread)
-            throw new InterpException(ErrorCode.Internal, "CALLBACK_OFF_THREAD", "Python callables run on the thread that called the engine.");
+            throw new InterpException(ErrorCode.Internal, "CALLBACK_OFF_THREAD",
+                "Python callables run on the thread that called the engine.");
         CheckClosing();
         if (host.TryCallBack(id, request, out var reply)) return reply;
         CallbackFailed = true;

@@ -1,7 +1,5 @@
 using InteropInterp.Native;
 using InteropInterp.Native.Devices;
-using InteropInterp.Protocol.Handlers;
-using InteropInterp.Protocol.Methods;
 using InteropInterp.Protocol.Sessions;
 using InteropInterp.Protocol.Tensors;
 
@@ -21,14 +19,10 @@ public sealed class Door
     private int active;
     private volatile bool closing;
 
-    internal Door(string name, PythonHost host, LibTorchInfo libTorch)
+    internal Door(string name, CallTable table, PythonHost host, LibTorchInfo libTorch)
     {
-        (Name, this.host, LibTorch) = (name, host, libTorch);
+        (Name, this.table, this.host, LibTorch) = (name, table, host, libTorch);
         Session = new Session("in process", Tensors);
-        table = ProtocolMethods.Register(DoorMethods.Register(new CallTable()), new MethodTable(new Workspace
-        {
-            Tensors = Tensors, Work = new CallerWork(), IsInProcess = true,
-        }));
     }
 
     /// <summary>Which loader brought .NET into this process: hostfxr or pythonnet.</summary>
@@ -41,6 +35,9 @@ public sealed class Door
 
     /// <summary>What Python holds.</summary>
     public Session Session { get; }
+
+    /// <summary>The right to compute on the CPU.</summary>
+    public DeviceLease Lease { get; } = DeviceLeases.Of(TorchSharp.torch.CPU);
 
     /// <summary>Python is shutting down: calls end at their next step, and no callback runs any more.</summary>
     public bool IsClosing => closing;
@@ -92,6 +89,7 @@ public sealed class Door
     internal void Close(int milliseconds)
     {
         closing = true;
-        for (var end = Environment.TickCount64 + milliseconds; Volatile.Read(ref active) > 0 && Environment.TickCount64 < end;) Thread.Sleep(5);
+        var end = Environment.TickCount64 + milliseconds;
+        while (Volatile.Read(ref active) > 0 && Environment.TickCount64 < end) Thread.Sleep(5);
     }
 }

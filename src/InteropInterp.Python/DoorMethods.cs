@@ -1,9 +1,7 @@
 using System.Buffers.Binary;
-using System.Collections;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text.Json;
-using InteropInterp.Native.Devices;
 using InteropInterp.Native.Operators;
 using static TorchSharp.torch;
 
@@ -20,7 +18,7 @@ internal static class DoorMethods
         .Add("door.Info", (_, context) => Info(context.Door))
         .Add("door.CallBack", (request, context) => context.CallBack(Number(request, 0), request[8..]))
         .Add("door.MatMul", (request, context) => MatMul(context.Door, Number(request, 0), Number(request, 8)))
-        .Add("door.Gemm", (request, context) => Gemm(Number(request, 0), Number(request, 8)));
+        .Add("door.Gemm", (request, context) => Gemm(context.Door, Number(request, 0), Number(request, 8)));
 
     /// <summary>JSON: the loader, libtorch, live tensors and handles.</summary>
     private static byte[] Info(Door door)
@@ -41,44 +39,35 @@ internal static class DoorMethods
     /// <summary>Two handles to a handle of their product.</summary>
     private static byte[] MatMul(Door door, long a, long b)
     {
-        using var lease = DeviceLeases.Of(CPU).Acquire();
+        using var lease = door.Lease.Acquire();
         using var scope = NewDisposeScope();
-        Tensor x = door.Tensors.Get(door.Session, a), y = door.Tensors.Get(door.Session, b);
-        long[] left = x.shape, right = y.shape;
-        InterpException.Require(left.Length == 2 && right.Length == 2 && left[1] == right[0] && x.dtype == y.dtype, "BAD_SHAPE",
-            $"A matrix product needs [n, k] and [k, m] of one type; got [{string.Join(", ", left)}] {x.dtype} and [{string.Join(", ", right)}] {y.dtype}.");
-        return Bytes(door.Tensors.Add(door.Session, x.matmul(y)).Number);
+        return Bytes(door.Tensors.Add(door.Session, door.Tensors.Get(door.Session, a).MatMul(door.Tensors.Get(door.Session, b))).Number);
     }
 
     /// <summary>
     /// Multiplies float32 matrices of [size, size] for so many milliseconds, one product a step: the yardstick that benchmarks
     /// are read against. Replies the products made, and the rate in 1e9 operations per second as a float64.
     /// </summary>
-    private static byte[] Gemm(long size, long milliseconds)
+    private static byte[] Gemm(Door door, long size, long milliseconds)
     {
         InterpException.Require(size is > 0 and <= 8192, "BAD_SIZE", $"The size must be 1 to 8192; got {size}.");
         var products = 0L;
         var clock = Stopwatch.StartNew();
-        IEnumerator Steps()
+        door.Lease.Run(() =>
         {
-            while (clock.ElapsedMilliseconds < milliseconds)
-            {
-                using (NewDisposeScope())
-                {
-                    var x = Ops.Full([size, size], 1, ScalarType.Float32);
-                    x.matmul(x);
-                }
-                products++;
-                yield return null;
-            }
-        }
-        DeviceLeases.Of(CPU).Run(Steps());
+            using var scope = NewDisposeScope();
+            var x = Ops.Full([size, size], 1, ScalarType.Float32);
+            x.MatMul(x);
+            products++;
+            return clock.ElapsedMilliseconds < milliseconds;
+        });
         return [.. Bytes(products), .. BitConverter.GetBytes(2e-9 * products * size * size * size / clock.Elapsed.TotalSeconds)];
     }
 
     private static long Number(ReadOnlySpan<byte> request, int offset)
     {
-        InterpException.Require(request.Length >= offset + 8, "BAD_REQUEST", $"Expected an int64 at byte {offset}; the request has {request.Length} bytes.");
+        InterpException.Require(request.Length >= offset + 8, "BAD_REQUEST",
+            $"Expected an int64 at byte {offset}; the request has {request.Length} bytes.");
         return BinaryPrimitives.ReadInt64LittleEndian(request[offset..]);
     }
 

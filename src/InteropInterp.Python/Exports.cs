@@ -72,7 +72,9 @@ public static unsafe class Exports
                 throw InterpException.Precondition("ALREADY_LOADED", $"The engine is already in this process, loaded through {other}.");
             var options = new LibTorchOptions { Folder = Text(folder), Private = isPrivate != 0, Threads = threads };
             var libTorch = LibTorch.Load(options);
-            door = new Door(Text(name), new PythonHost(*python), libTorch);
+            var table = DoorMethods.Register(new CallTable());
+            door = new Door(Text(name), table, new PythonHost(*python), libTorch);
+            ProtocolMethods.Register(table, door);
             AppContext.SetData(Loaded, door.Name);
             return Succeed(reply);
         }
@@ -179,5 +181,7 @@ public static unsafe class Exports
         bytes.CopyTo(new Span<byte>(reply->Data, bytes.Length));
     }
 
-    private static string Text(byte* text) => text is null ? "" : Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(text));
+    private static string Text(byte* text) => text is null
+        ? ""
+        : Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(text));
 }

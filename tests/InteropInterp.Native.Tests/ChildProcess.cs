@@ -16,7 +16,8 @@ internal static class ChildProcess
     private const string Task = "INTEROPINTERP_TEST_CHILD";
 
     /// <summary>What a child found out.</summary>
-    public sealed record Report(string? Reason, string? Message, string? Origin, bool IsPrivate, string? Version, string[] Libraries, double Product);
+    public sealed record Report(
+        string? Reason, string? Message, string? Origin = null, bool IsPrivate = false, string[]? Libraries = null, double Product = 0);
 
     /// <summary>Loads libtorch in a fresh process and multiplies.</summary>
     public static Report Load(params (string Name, string Value)[] environment) =>
@@ -51,7 +52,8 @@ internal static class ChildProcess
                 break;
             case "copy":
                 var cache = LibraryCache.Default();
-                Console.WriteLine(cache.Get(Path.Combine(AppContext.BaseDirectory, "libtorch", "libc10.so"), "copy.so", "test", image => image.DemoteUniqueSymbols()));
+                var source = Path.Combine(AppContext.BaseDirectory, "libtorch", "libc10.so");
+                Console.WriteLine(cache.Get(source, "copy.so", "test", image => image.DemoteUniqueSymbols()));
                 Environment.Exit(0);
                 break;
         }
@@ -64,11 +66,11 @@ internal static class ChildProcess
             var info = LibTorch.Load();
             using var scope = NewDisposeScope();
             var two = Ops.Full([64, 64], 2, ScalarType.Float32);
-            return new(null, null, info.Origin, info.IsPrivate, info.Version, [.. info.Libraries.Values], two.matmul(two)[0, 0].item<float>());
+            return new(null, null, info.Origin, info.IsPrivate, [.. info.Libraries.Values], two.MatMul(two)[0, 0].item<float>());
         }
         catch (InterpException e)
         {
-            return new(e.Reason, e.Message, null, false, null, [], 0);
+            return new(e.Reason, e.Message);
         }
     }
 }

@@ -137,6 +137,14 @@ def test_an_error_of_the_engine_inside_a_callback_may_be_handled_there(client):
     client.forget(divide)
 
 
+@pytest.mark.parametrize("answer", [5, "text", [1, 2]])
+def test_a_callback_answers_in_bytes_or_not_at_all(client, answer):
+    number = client.callback(lambda request: answer)
+    with pytest.raises(TypeError):
+        call_back(client, number)
+    client.forget(number)
+
+
 def test_a_callback_that_was_forgotten_is_an_error(client):
     number = client.callback(lambda request: b"")
     client.forget(number)

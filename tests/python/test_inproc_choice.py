@@ -162,11 +162,20 @@ def test_pythonnet_is_taken_where_it_is_installed_and_either_can_be_forced(pytho
     assert run(OPEN, environment("telepathy", pythonnet_site)) == "UNKNOWN_DOOR\n"
 
 
+def test_the_threads_of_an_operator_can_be_set():
+    ask = "from interopinterp import _inproc\nprint(_inproc.client().info()['libtorch']['Threads'])"
+    assert run(ask, environment("hostfxr", INTEROPINTERP_THREADS="1")) == "1\n"
+    assert run(OPEN, environment("hostfxr", INTEROPINTERP_THREADS="many")) == "BAD_THREADS\n"
+
+
 def test_a_pythonnet_that_does_not_load_is_reported_and_hostfxr_serves(tmp_path):
     (tmp_path / "pythonnet.py").write_text("raise ImportError('broken')")
-    out = run("import warnings; warnings.simplefilter('error', DeprecationWarning)\n"
-              "with warnings.catch_warnings(record=True) as said:\n"
-              "    from interopinterp import _inproc\n    print(_inproc.client().door, [str(w.message) for w in said])", environment("", str(tmp_path)))
+    out = run("""
+        import warnings
+        with warnings.catch_warnings(record=True) as said:
+            from interopinterp import _inproc
+            print(_inproc.client().door, [str(warning.message) for warning in said])
+        """, environment("", str(tmp_path)))
     assert out.startswith("hostfxr ") and "broken" in out
 
 
@@ -216,5 +225,5 @@ def test_the_package_installs_offline_and_finds_the_repositorys_build(tmp_path):
     shutil.rmtree(source)
     env = environment("hostfxr")
     env["PYTHONPATH"] = str(target)
-    assert run("import interopinterp\nfrom interopinterp import _inproc\n"
-               "print(interopinterp.__file__, _inproc.client().call('door.Ping', b'hello'))", env) == f"{target}/interopinterp/__init__.py b'hello'\n"
+    out = run("from interopinterp import _inproc\nprint(_inproc.__file__, _inproc.client().call('door.Ping', b'hello'))", env)
+    assert out == f"{target}/interopinterp/_inproc/__init__.py b'hello'\n"

@@ -156,7 +156,7 @@ def test_a_pool_of_forked_workers_ends_well(door):
 
 
 @pytest.mark.parametrize("ending", [
-    "arrays = [client.export(client.put(np.ones(1000))) for _ in range(200)]; shares = [client.dlpack(client.put(np.ones(3))) for _ in range(9)]",
+    "arrays = [client.export(client.put(np.ones(1000))) for _ in range(200)]; share = client.dlpack(client.put(np.ones(3)))",
     "threading.Thread(target=gemm, args=(256, 100_000), daemon=True).start(); time.sleep(0.3)",
     "number = client.callback(lambda r: time.sleep(0.01) or client.call('door.CallBack', r[:8] + r)); "
     "threading.Thread(target=lambda: client.call('door.CallBack', number.to_bytes(8, 'little')), daemon=True).start(); time.sleep(0.2)",

@@ -10,8 +10,9 @@ HERE = Path(__file__).parent
 
 
 def test_calls_and_tensors_behave_the_same_through_pythonnet(pythonnet_site, capsys):
+    files = [str(HERE / name) for name in ("test_inproc_calls.py", "test_inproc_tensors.py")]
     child = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "test_inproc_calls.py"), str(HERE / "test_inproc_tensors.py")],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files],
         env=environment("pythonnet", pythonnet_site), capture_output=True, text=True, timeout=300)
     assert child.returncode == 0, child.stdout + child.stderr
     with capsys.disabled():

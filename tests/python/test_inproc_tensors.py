@@ -79,8 +79,9 @@ def test_what_cannot_be_lent_is_copied_or_refused(client):
     client.release(handle)
 
 
-@pytest.mark.parametrize("array", [np.array(["text"]), np.array([object()]), np.arange(3, dtype="u4"), np.zeros(2, "M8[s]"), np.zeros(2, "g")])
-def test_element_types_that_no_tensor_has_are_refused(client, array):
+@pytest.mark.parametrize("dtype", ["U4", "O", "u4", "M8[s]", "g", "G", "S3"])
+def test_element_types_that_no_tensor_has_are_refused(client, dtype):
+    array = np.zeros(2, dtype)
     with pytest.raises(errors.InvalidArgumentError) as caught:
         client.put(array)
     assert caught.value.reason == "NO_TENSOR_TYPE"

@@ -26,7 +26,9 @@ class Host(ctypes.Structure):
 class Reply(ctypes.Structure):
     """What a call leaves: bytes to free, how many lent arrays came back, an exception to raise."""
 
-    _fields_ = [("data", c_void_p), ("length", c_int), ("returned", c_int), ("type", c_void_p), ("value", c_void_p), ("traceback", c_void_p)]
+    _fields_ = [
+        ("data", c_void_p), ("length", c_int), ("returned", c_int),
+        ("type", c_void_p), ("value", c_void_p), ("traceback", c_void_p)]
 
 
 class Managed(ctypes.Structure):

@@ -19,7 +19,8 @@ _client: Client | None = None
 def client() -> Client:
     """The engine in this process, loaded at the first call: by pythonnet where that is installed, else by hostfxr alone.
 
-    $INTEROPINTERP_DOOR names one of them. client().door says which it was.
+    $INTEROPINTERP_DOOR names one of them; client().door says which it was. $INTEROPINTERP_THREADS sets the threads of one
+    operator: beside torch, which has threads of its own, fewer may be faster.
     """
     global _client
     with _lock:
@@ -33,7 +34,14 @@ def _open() -> Client:
     dotnet = locate.dotnet(home)
     libtorch, private = torches.choose()
     door, table = _load(home, dotnet)
-    return Client(door, table, libtorch, private)
+    return Client(door, table, libtorch, private, _threads())
+
+
+def _threads() -> int:
+    text = os.environ.get("INTEROPINTERP_THREADS") or "0"
+    if not text.isdigit():
+        raise InvalidArgumentError("BAD_THREADS", f"INTEROPINTERP_THREADS={text}: expected a number; 0 leaves libtorch's choice.")
+    return int(text)
 
 
 def _load(home, dotnet):
@@ -48,5 +56,6 @@ def _load(home, dotnet):
             try:
                 return "pythonnet", pythonnet.load(home, dotnet)
             except Exception as error:
-                warnings.warn(f"pythonnet is installed but does not load ({error}); the engine comes in through hostfxr.", RuntimeWarning, 4)
+                message = f"pythonnet is installed but does not load ({error}); the engine comes in through hostfxr."
+                warnings.warn(message, RuntimeWarning, stacklevel=4)
         return "hostfxr", hostfxr.load(home, dotnet)

@@ -37,7 +37,8 @@ class Client:
     """
 
     def __init__(self, door: str, table: Callable[[int, int, int], int], libtorch: str, private: bool, threads: int = 0):
-        """table fills in abi.Functions; libtorch is an installed torch's lib folder or ""; private asks for private copies."""
+        """table fills in abi.Functions; libtorch is an installed torch's lib folder or ""; private asks for private copies;
+        threads is how many one operator uses, 0 for libtorch's choice."""
         functions = abi.Functions()
         revision = table(ctypes.addressof(functions), ctypes.sizeof(functions), abi.REVISION)
         if revision:
@@ -161,9 +162,9 @@ class Client:
     def _invoke(self, number: int, request: int, length: int, reply: int, reply_length: int) -> int:
         try:
             answer = self._callbacks[number](string_at(request, length))
-            if answer:
+            if answer is not None and len(answer):
                 # Kept until the next one: the other side copies it as soon as this returns.
-                self._local.answer = answer = bytes(answer)
+                self._local.answer = answer = bytes(memoryview(answer))
                 c_void_p.from_address(reply).value = ctypes.cast(answer, c_void_p).value
                 ctypes.c_int.from_address(reply_length).value = len(answer)
             return 1

@@ -38,10 +38,12 @@ class Export:
         """A writable array over the memory."""
         tensor = abi.Managed.from_address(self._managed)
         if tensor.device_type != _CPU:
-            raise InvalidArgumentError("TENSOR_NOT_ON_CPU", "numpy reads the CPU's memory only: move the tensor there first, or use dlpack().")
+            raise InvalidArgumentError(
+                "TENSOR_NOT_ON_CPU", "numpy reads the CPU's memory only: move the tensor there first, or use dlpack().")
         if tensor.code == _BFLOAT and not raw:
             raise InvalidArgumentError(
-                "NO_NUMPY_TYPE", "numpy has no bfloat16: ask for float32, use dlpack(), or export(handle, raw=True) for the bits as uint16.")
+                "NO_NUMPY_TYPE", "numpy has no bfloat16: ask for float32, use dlpack(), or take its bits as uint16: "
+                "export(handle, raw=True).")
         kind = "u" if tensor.code == _BFLOAT else _KIND_OF_CODE[tensor.code]
         dtype = np.dtype(f"{kind}{tensor.bits // 8}")
         shape = tuple(tensor.shape[:tensor.rank])
@@ -94,7 +96,8 @@ def lendable(array: np.ndarray) -> bool:
 
 def check_type(array: np.ndarray) -> None:
     """Raises for element types that no tensor has."""
-    if array.dtype.kind not in _CODE_OF_KIND or array.dtype.kind == "u" and array.itemsize > 1 or array.itemsize > 8 and array.dtype.kind != "c":
+    largest = {"i": 8, "u": 1, "f": 8, "c": 16, "b": 1}.get(array.dtype.kind, 0)
+    if array.itemsize > largest:
         raise InvalidArgumentError("NO_TENSOR_TYPE", f"No tensor has the element type {array.dtype}; convert the array first.")
 
 

@@ -32,7 +32,7 @@ def _importable() -> Path | None:
     """The lib folder of the torch that 'import torch' gives or gave."""
     try:
         spec = importlib.util.find_spec("torch")
-    except ValueError:  # a module without a spec, put there by hand
-        return None
+    except ValueError:  # imported already, and without a spec: whatever it is, keep away from it
+        return Path("of unknown origin")
     places = list(spec.submodule_search_locations or []) if spec else []
     return Path(places[0]) / "lib" if places else None

@@ -1,5 +1,3 @@
-using System.Collections;
-
 namespace InteropInterp.Native.Devices;
 
 /// <summary>
@@ -84,22 +82,13 @@ public sealed class DeviceLease
         Interrupts.Check(cancellation);
     }
 
-    /// <summary>
-    /// Runs work on the calling thread under this lease, offered between its steps.
-    /// </summary>
-    /// <param name="steps">Each MoveNext is a step (an iterator method that yields between steps); disposed at the end.</param>
+    /// <summary>Runs work on the calling thread under this lease, offered between its steps.</summary>
+    /// <param name="step">Does one step, and says whether there are more.</param>
     /// <param name="cancellation">Looked at between steps.</param>
-    public void Run(IEnumerator steps, CancellationToken cancellation = default)
+    public void Run(Func<bool> step, CancellationToken cancellation = default)
     {
         using var held = Acquire(cancellation);
-        try
-        {
-            while (steps.MoveNext()) Offer(cancellation);
-        }
-        finally
-        {
-            (steps as IDisposable)?.Dispose();
-        }
+        while (step()) Offer(cancellation);
     }
 
     /// <summary>Runs work on the calling thread under this lease, offered between its steps. The work is disposed in any case.</summary>
@@ -128,7 +117,8 @@ public sealed class DeviceLease
     private void RequireOwner()
     {
         if (owner != Thread.CurrentThread)
-            throw new InterpException(ErrorCode.Internal, "LEASE_NOT_HELD", "Only the thread that holds a device's lease may offer or release it.");
+            throw new InterpException(ErrorCode.Internal, "LEASE_NOT_HELD",
+                "Only the thread that holds a device's lease may offer or release it.");
     }
 
     private void Release()

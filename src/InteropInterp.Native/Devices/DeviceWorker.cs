@@ -1,5 +1,3 @@
-using System.Collections;
-
 namespace InteropInterp.Native.Devices;
 
 /// <summary>
@@ -30,9 +28,10 @@ public sealed class DeviceWorker : IDisposable
         thread.Start();
     }
 
-    private sealed class Item(IEnumerator steps, CancellationToken cancellation)
+    private sealed class Item(Func<bool> step, Action? end, CancellationToken cancellation)
     {
-        public readonly IEnumerator Steps = steps;
+        public readonly Func<bool> Step = step;
+        public readonly Action? End = end;
         public readonly CancellationToken Cancellation = cancellation;
         public readonly TaskCompletionSource Done = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
@@ -47,16 +46,18 @@ public sealed class DeviceWorker : IDisposable
     }
 
     /// <summary>Queues work.</summary>
-    /// <param name="steps">
-    /// Each MoveNext is a step, run on this worker's thread under the lease: an iterator method that yields between steps. No
-    /// scope or mode stays open across a yield. Disposed on the worker's thread, however it ends.
+    /// <param name="step">
+    /// Does one step, and says whether there are more; on this worker's thread, under the lease. No scope or mode stays open
+    /// between two steps.
     /// </param>
+    /// <param name="end">Called once on the worker's thread, however it ends, begun or not: what the steps hold goes here.</param>
     /// <param name="cancellation">Looked at before each step.</param>
     /// <returns>Ends with the last step, or with what a step threw, or with CANCELLED; other items go on.</returns>
     /// <exception cref="InterpException">QUEUE_FULL; WORKER_STOPPED.</exception>
-    public Task Run(IEnumerator steps, CancellationToken cancellation = default) => Enqueue(steps, isNew: true, cancellation);
+    public Task Run(Func<bool> step, Action? end = null, CancellationToken cancellation = default) =>
+        Enqueue(step, end, isNew: true, cancellation);
 
-    /// <summary>Queues work; it is disposed on this worker's thread, or here when it is refused.</summary>
+    /// <summary>Queues work; it is disposed, however it ends.</summary>
     /// <exception cref="InterpException">QUEUE_FULL; WORKER_STOPPED.</exception>
     public Task<T> Run<T>(IStepwise<T> work, CancellationToken cancellation = default) => Enqueue(work, isNew: true, cancellation);
 
@@ -65,7 +66,16 @@ public sealed class DeviceWorker : IDisposable
     public Task<T> Continue<T>(IStepwise<T> work, CancellationToken cancellation = default) => Enqueue(work, isNew: false, cancellation);
 
     /// <summary>Queues work of one step that has a result.</summary>
-    public Task<T> Run<T>(Func<T> step, CancellationToken cancellation = default) => Run(Stepwise.Once(step), cancellation);
+    public async Task<T> RunOnce<T>(Func<T> step, CancellationToken cancellation = default)
+    {
+        var result = default(T)!;
+        await Run(() =>
+        {
+            result = step();
+            return false;
+        }, null, cancellation).ConfigureAwait(false);
+        return result;
+    }
 
     /// <summary>Stops after the step in progress; what is not finished ends with CANCELLED.</summary>
     public void Dispose()
@@ -85,9 +95,9 @@ public sealed class DeviceWorker : IDisposable
         }
     }
 
-    private Task Enqueue(IEnumerator steps, bool isNew, CancellationToken cancellation)
+    private Task Enqueue(Func<bool> step, Action? end, bool isNew, CancellationToken cancellation)
     {
-        var item = new Item(steps, cancellation);
+        var item = new Item(step, end, cancellation);
         lock (items)
         {
             if (stop.IsCancellationRequested)
@@ -104,26 +114,24 @@ public sealed class DeviceWorker : IDisposable
     private async Task<T> Enqueue<T>(IStepwise<T> work, bool isNew, CancellationToken cancellation)
     {
         var result = default(T)!;
-        // A foreach that has not begun disposes nothing: the work is the queue's only once its first step has come.
-        var begun = false;
-        IEnumerator Steps()
+        bool Step()
         {
-            begun = true;
-            using (work)
-            {
-                while (work.Advance()) yield return null;
-                result = work.TakeResult();
-            }
+            if (work.Advance()) return true;
+            result = work.TakeResult();
+            return false;
         }
+        Task done;
         try
         {
-            await Enqueue(Steps(), isNew, cancellation).ConfigureAwait(false);
-            return result;
+            done = Enqueue(Step, work.Dispose, isNew, cancellation);
         }
-        finally
+        catch
         {
-            if (!begun) work.Dispose();
+            work.Dispose();
+            throw;
         }
+        await done.ConfigureAwait(false);
+        return result;
     }
 
     private void Work()
@@ -168,7 +176,7 @@ public sealed class DeviceWorker : IDisposable
         {
             Interrupts.Check();
             using (lease.Acquire())
-                if (item.Steps.MoveNext()) return true;
+                if (item.Step()) return true;
             End(item, null);
         }
         catch (OperationCanceledException)
@@ -186,7 +194,7 @@ public sealed class DeviceWorker : IDisposable
     {
         try
         {
-            (item.Steps as IDisposable)?.Dispose();
+            item.End?.Invoke();
         }
         catch (Exception e)
         {

@@ -51,6 +51,18 @@ public static unsafe class Dispatcher
         return torch.Tensor.UnsafeCreateTensor((IntPtr)stack[0]);
     }
 
+    /// <summary>Calls an operator that returns several tensors; the results belong to the current scope.</summary>
+    /// <param name="count">How many it returns.</param>
+    /// <exception cref="InterpException">LIBTORCH_CALL_FAILED: no such operator, or the operator refuses its arguments.</exception>
+    public static torch.Tensor[] CallMany(string name, string overload, int count, params ReadOnlySpan<Argument> arguments)
+    {
+        var stack = stackalloc ulong[MaxArguments];
+        Invoke(name, overload, arguments, stack);
+        var results = new torch.Tensor[count];
+        for (var i = 0; i < count; i++) results[i] = torch.Tensor.UnsafeCreateTensor((IntPtr)stack[i]);
+        return results;
+    }
+
     /// <summary>Calls an operator that returns nothing.</summary>
     /// <exception cref="InterpException">LIBTORCH_CALL_FAILED: no such operator, or the operator refuses its arguments.</exception>
     public static void Run(string name, string overload, params ReadOnlySpan<Argument> arguments)
@@ -64,7 +76,8 @@ public static unsafe class Dispatcher
     private static void Invoke(string name, string overload, ReadOnlySpan<Argument> arguments, ulong* stack)
     {
         if (arguments.Length > MaxArguments)
-            throw InterpException.Invalid("TOO_MANY_ARGUMENTS", $"{name} is called with {arguments.Length} arguments; at most {MaxArguments}.");
+            throw InterpException.Invalid("TOO_MANY_ARGUMENTS",
+                $"{name} is called with {arguments.Length} arguments; at most {MaxArguments}.");
         new Span<ulong>(stack, MaxArguments).Clear();
         for (var i = 0; i < arguments.Length; i++) stack[i] = Lower(arguments[i]);
         fixed (byte* n = Utf8(name), o = Utf8(overload))
@@ -85,7 +98,8 @@ public static unsafe class Dispatcher
             case Argument.Kind.TensorList:
                 IntPtr list;
                 NativeApi.Check(NativeApi.NewList((nuint)argument.Tensors!.Count, &list), "torch_new_list_reserve_size");
-                foreach (var tensor in argument.Tensors) NativeApi.Check(NativeApi.PushBack(list, NativeApi.Share(tensor)), "torch_list_push_back");
+                foreach (var tensor in argument.Tensors)
+                    NativeApi.Check(NativeApi.PushBack(list, NativeApi.Share(tensor)), "torch_list_push_back");
                 return (ulong)list;
             default: return 0;
         }

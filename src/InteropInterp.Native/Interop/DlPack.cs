@@ -101,6 +101,7 @@ public static unsafe class DlPack
     private static void Check(bool condition, string found)
     {
         if (!condition)
-            throw InterpException.Invalid("NOT_SHAREABLE", $"The DLPack structure describes {found}; expected a plain tensor on the CPU or CUDA.");
+            throw InterpException.Invalid("NOT_SHAREABLE",
+                $"The DLPack structure describes {found}; expected a plain tensor on the CPU or CUDA.");
     }
 }

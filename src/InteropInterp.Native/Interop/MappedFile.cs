@@ -45,7 +45,8 @@ public sealed unsafe partial class MappedFile : IDisposable
         }
         catch (Exception e) when (e is UnauthorizedAccessException or IOException or NotSupportedException)
         {
-            throw new InterpException(ErrorCode.PermissionDenied, "FILE_NOT_READABLE", $"'{path}' cannot be read: {e.Message}", innerException: e);
+            throw new InterpException(ErrorCode.PermissionDenied, "FILE_NOT_READABLE",
+                $"'{path}' cannot be read: {e.Message}", innerException: e);
         }
     }
 

@@ -40,11 +40,14 @@ internal sealed partial record LibTorchFolder(string Path, bool IsBundled)
             $"{Shim} is not beside the engine. Looked in: {string.Join("; ", Candidates())}. Build or install it again.");
 
     // Beside the engine's own assembly, which in a Python process is not the application's folder.
-    private static IEnumerable<string> Candidates() =>
-        from root in new[] { System.IO.Path.GetDirectoryName(typeof(LibTorchFolder).Assembly.Location), AppContext.BaseDirectory }.Distinct()
-        where !string.IsNullOrEmpty(root)
-        from folder in new[] { "libtorch", "runtimes/linux-x64/native" }
-        select System.IO.Path.Combine(root, folder);
+    private static IEnumerable<string> Candidates()
+    {
+        var home = System.IO.Path.GetDirectoryName(typeof(LibTorchFolder).Assembly.Location);
+        return from root in new[] { home, AppContext.BaseDirectory.TrimEnd('/') }.Distinct()
+               where !string.IsNullOrEmpty(root)
+               from folder in new[] { "libtorch", "runtimes/linux-x64/native" }
+               select System.IO.Path.Combine(root, folder);
+    }
 
     private static List<string> Missing(string folder) =>
         Required.Where(name => !File.Exists(System.IO.Path.Combine(folder, name))).ToList();

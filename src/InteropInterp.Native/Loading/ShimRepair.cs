@@ -11,7 +11,7 @@ internal static class ShimRepair
     /// <summary>The library itself where it loads, else its repaired copy. libtorch must be loaded before.</summary>
     public static string Path(LibraryCache cache, string shim)
     {
-        if (!NativeLibrary.TryLoad(shim, out var handle)) return cache.Get(shim, System.IO.Path.GetFileName(shim), "repaired", image => Apply(image));
+        if (!NativeLibrary.TryLoad(shim, out var handle)) return cache.Get(shim, System.IO.Path.GetFileName(shim), "repaired", Apply);
         NativeLibrary.Free(handle);
         return shim;
     }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using InteropInterp.Native.Interop;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -18,6 +19,24 @@ public static class Ops
     {
         using var scalar = value.ToScalar();
         return a.add(scalar, Scalars.One);
+    }
+
+    /// <summary>
+    /// a b: matrices in the last two dimensions, the others broadcast. TorchSharp's matmul ends the process where this throws.
+    /// </summary>
+    /// <exception cref="InterpException">BAD_MATMUL: shapes or element types do not fit.</exception>
+    public static Tensor MatMul(this Tensor a, Tensor b)
+    {
+        try
+        {
+            return a.dim() == 2 && b.dim() == 2 ? a.mm(b) : Dispatcher.Call("aten::matmul", "", a, b);
+        }
+        catch (Exception e) when (e is ExternalException or InterpException)
+        {
+            throw new InterpException(ErrorCode.InvalidArgument, "BAD_MATMUL",
+                $"There is no matrix product of [{string.Join(", ", a.shape)}] {a.dtype} and [{string.Join(", ", b.shape)}] {b.dtype}.",
+                innerException: e);
+        }
     }
 
     /// <summary>a * value.</summary>
@@ -76,8 +95,10 @@ public static class Ops
     public static Tensor ScaledDotProductAttention(Tensor query, Tensor key, Tensor value, Tensor? mask, bool causal, double scale)
     {
         long heads = query.size(1), keyHeads = key.size(1);
-        InterpException.Require(!causal || mask is null, "BAD_ATTENTION", "Attention is causal or has a mask, not both: put causality into the mask.");
-        InterpException.Require(keyHeads > 0 && heads % keyHeads == 0, "BAD_ATTENTION", $"{heads} query heads do not share {keyHeads} key heads evenly.");
+        InterpException.Require(!causal || mask is null, "BAD_ATTENTION",
+            "Attention is causal or has a mask, not both: put causality into the mask.");
+        InterpException.Require(keyHeads > 0 && heads % keyHeads == 0, "BAD_ATTENTION",
+            $"{heads} query heads do not share {keyHeads} key heads evenly.");
         return Dispatcher.Call("aten::scaled_dot_product_attention", "", query, key, value, Dispatcher.Argument.Some(mask), 0.0, causal,
             Dispatcher.Argument.Some(scale), heads != keyHeads);
     }

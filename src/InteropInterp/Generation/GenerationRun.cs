@@ -59,7 +59,7 @@ internal sealed class GenerationRun : IDisposable
         if (hooks is HookTable table) table.Next(geometry);
         hooks ??= makeHooks(geometry, null);
 
-        using var layout = new AttentionLayout(model.Config, rows.Count, length - past, Mask(length), cache, model.Device);
+        using var layout = new RectangularLayout(model.Config, rows.Count, length - past, Mask(length), cache, model.Device);
         var pass = new ForwardPass(model, plan.Plan.Flags, hooks, layout);
         var residual = pass.Blocks(pass.Embed(Tokens(past, length)), 0, model.Config.LayerCount);
         // Somebody who looks behind the blocks sees every position of the pass.

@@ -1,6 +1,3 @@
-using System.Buffers.Binary;
-using System.IO.Hashing;
-
 namespace InteropInterp.Models;
 
 /// <summary>
@@ -10,12 +7,7 @@ namespace InteropInterp.Models;
 /// <param name="Digest">XXH3-128 of config and weights, in hexadecimal.</param>
 public sealed record ModelKey(string Digest, LoadOptions Options)
 {
-    public static ModelKey Of(ModelFiles files, LoadOptions options)
-    {
-        var hash = new XxHash128();
-        foreach (var path in Paths(files)) Append(hash, path);
-        return new ModelKey(Convert.ToHexStringLower(hash.GetCurrentHash()), options);
-    }
+    public static ModelKey Of(ModelFiles files, LoadOptions options) => new(FileDigest.Of(Paths(files)), options);
 
     private static IEnumerable<string> Paths(ModelFiles files)
     {
@@ -24,14 +16,5 @@ public sealed record ModelKey(string Digest, LoadOptions Options)
         yield return files.WeightsPath;
         if (!files.WeightsPath.EndsWith(".json", StringComparison.Ordinal)) yield break;
         foreach (var shard in Directory.GetFiles(files.Folder, "*.safetensors").Order(StringComparer.Ordinal)) yield return shard;
-    }
-
-    private static void Append(XxHash128 hash, string path)
-    {
-        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 20, FileOptions.SequentialScan);
-        var length = new byte[8];
-        BinaryPrimitives.WriteInt64LittleEndian(length, stream.Length);
-        hash.Append(length);
-        hash.Append(stream);
     }
 }

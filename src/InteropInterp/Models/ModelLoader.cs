@@ -62,7 +62,7 @@ public static class ModelLoader
     private static TransformerModel Build(
         TransformerConfig config, ITensorSource source, Action<WeightMap, TransformerConfig> fill, LoadOptions options, CancellationToken cancellation)
     {
-        CheckType(options);
+        Devices.CheckComputes(options.Device, options.DataType);
         config = Adjusted(config.Complete(), options);
         var map = new WeightMap(source);
         fill(map, config);
@@ -96,16 +96,5 @@ public static class ModelLoader
             config = config with { ContextLength = context };
         }
         return options.DefaultPrependBos is { } bos ? config with { DefaultPrependBos = bos } : config;
-    }
-
-    private static void CheckType(LoadOptions options)
-    {
-        var onCpu = options.Device.StartsWith("cpu", StringComparison.Ordinal);
-        var valid = onCpu
-            ? new[] { ScalarType.Float32, ScalarType.Float64 }
-            : [ScalarType.Float32, ScalarType.Float64, ScalarType.BFloat16, ScalarType.Float16];
-        if (!valid.Contains(options.DataType))
-            throw InterpException.Invalid("DTYPE_NOT_COMPUTED",
-                $"dtype {options.DataType} is not computed on '{options.Device}'; {string.Join(", ", valid)} are. Files of any type load as these.");
     }
 }

@@ -11,8 +11,7 @@ public sealed class ModelStore
     /// <summary>The store that everything in this process shares unless it makes its own.</summary>
     public static ModelStore Shared { get; } = new();
 
-    private readonly Lock gate = new();
-    private readonly Dictionary<ModelKey, Entry> entries = [];
+    private readonly SharedStore<ModelKey, LoadedModel> models = new(loaded => loaded.Model.Dispose());
     private readonly long? maxBytes;
 
     /// <param name="maxBytes">What the weights of all models may hold together; null: no limit.</param>
@@ -21,38 +20,20 @@ public sealed class ModelStore
         this.maxBytes = maxBytes;
     }
 
-    private sealed class Entry(ModelKey key, Func<LoadedModel> load)
-    {
-        public ModelKey Key { get; } = key;
-        public Lazy<LoadedModel> Model { get; } = new(load, LazyThreadSafetyMode.ExecutionAndPublication);
-        public int Users { get; set; }
-    }
-
     /// <summary>How many models are held.</summary>
-    public int Count
-    {
-        get
-        {
-            lock (gate) return entries.Count;
-        }
-    }
+    public int Count => models.Count;
 
     /// <summary>Bytes of the weights of all models that are held.</summary>
-    public long WeightBytes
-    {
-        get
-        {
-            lock (gate) return entries.Values.Where(e => e.Model.IsValueCreated).Sum(e => e.Model.Value.Model.WeightBytes);
-        }
-    }
+    public long WeightBytes => models.Values.Sum(loaded => loaded.Model.WeightBytes);
 
     /// <summary>Refuses what would not fit beside the models that are held.</summary>
     /// <exception cref="InterpException">MODELS_TOO_LARGE.</exception>
     public void RequireRoom(string name, double bytes)
     {
-        if (maxBytes is not { } limit || WeightBytes + bytes <= limit) return;
+        if (maxBytes is not { } limit || WeightBytes is var held && held + bytes <= limit) return;
         throw new InterpException(ErrorCode.ResourceExhausted, "MODELS_TOO_LARGE",
-            $"'{name}' needs {bytes / (1 << 20):N0} MiB for its weights; {WeightBytes >> 20:N0} of at most {limit >> 20:N0} MiB are taken. Close a model first, or load fewer layers.");
+            $"'{name}' needs {bytes / (1 << 20):N0} MiB for its weights; {held >> 20:N0} of at most {limit >> 20:N0} MiB are taken. " +
+            "Close a model first, or load fewer layers.");
     }
 
     /// <summary>A share in the model of a name; dispose it once.</summary>
@@ -62,7 +43,7 @@ public sealed class ModelStore
         options ??= new LoadOptions();
         var files = ModelFiles.Find(name);
         var key = ModelKey.Of(files, options);
-        if (maxBytes is not null && !Holds(key)) RequireRoom(name, ModelSize.Of(files, options.DataType));
+        if (maxBytes is not null && !models.Holds(key)) RequireRoom(name, ModelSize.Of(files, options.DataType));
         return Take(key, () => new LoadedModel(key.Digest, ModelLoader.Load(files, options, cancellation), TokenizerOf(files)), cancellation);
     }
 
@@ -75,51 +56,8 @@ public sealed class ModelStore
 
     private ModelShare Take(ModelKey key, Func<LoadedModel> load, CancellationToken cancellation = default)
     {
-        while (true)
-        {
-            Entry entry;
-            lock (gate)
-            {
-                if (!entries.TryGetValue(key, out entry!)) entries[key] = entry = new Entry(key, load);
-                entry.Users++;
-            }
-            try
-            {
-                return new ModelShare(entry.Model.Value, () => Leave(entry));
-            }
-            catch (InterpException e) when (e.Code == ErrorCode.Cancelled && !cancellation.IsCancellationRequested)
-            {
-                // Somebody else began to load it and gave up: it is our turn.
-                Forget(entry);
-            }
-            catch
-            {
-                Forget(entry);
-                throw;
-            }
-        }
-    }
-
-    private bool Holds(ModelKey key)
-    {
-        lock (gate) return entries.ContainsKey(key);
-    }
-
-    // A load that failed is not kept: the next one tries again.
-    private void Forget(Entry entry)
-    {
-        lock (gate)
-            if (entries.TryGetValue(entry.Key, out var held) && ReferenceEquals(held, entry)) entries.Remove(entry.Key);
-    }
-
-    private void Leave(Entry entry)
-    {
-        lock (gate)
-        {
-            if (--entry.Users > 0) return;
-            Forget(entry);
-        }
-        entry.Model.Value.Model.Dispose();
+        var (loaded, leave) = models.Take(key, load, cancellation);
+        return new ModelShare(loaded, leave);
     }
 
     private static ITokenizer? TokenizerOf(ModelFiles files)

@@ -22,8 +22,8 @@ public sealed record Sweep
     public Metric? Metric { get; init; }
 
     /// <summary>
-    /// A metric as TransformerLens users write it: given a cell's logits [rows, pos, vocabulary], a number. Called once per cell,
-    /// in order. Where it reads only last positions (it is tried on the base run first), the others hold NaN.
+    /// A metric as TransformerLens users write it: given a cell's logits [rows, pos, vocabulary], a number. Called once per cell.
+    /// Where it reads only last positions (it is tried on the base run first), the others hold NaN.
     /// </summary>
     public Func<Tensor, double>? Function { get; init; }
 

@@ -33,15 +33,13 @@ internal static class SweepChecker
         return PlanChecker.Check(model, withMetric);
     }
 
-    /// <summary>A cached activation as a replacement, borrowed; refused where it is not there or of another shape.</summary>
-    public static Tensor FromCache(SweepFromCache cache, string name, CheckedPlan plan, int layer, HookSite site, TransformerModel model)
+    /// <summary>A cached activation as a replacement; refused where it is not there or of another shape. The caller owns it.</summary>
+    public static Tensor FromCache(SweepFromCache cache, HookPoint point, long[] shape, SweepContext context)
     {
-        if (!cache.Activations.TryGetValue(name, out var tensor))
-            throw InterpException.Unknown("CACHE_LACKS_ACTIVATION", "activation of the clean cache:", name, cache.Activations.Keys);
-        var expected = plan.Catalogue.Shape(new HookPoint(site, layer), plan.RowCount, plan.Length, plan.Length);
-        InterpException.Require(tensor.shape.SequenceEqual(expected), "PROMPTS_OF_DIFFERENT_LENGTH",
-            $"The cached '{name}' is [{string.Join(", ", tensor.shape)}]; the sweep's is [{string.Join(", ", expected)}] ([{string.Join(", ", plan.Catalogue.Axes(new HookPoint(site, layer)))}]).");
-        using var scope = NewDisposeScope();
-        return tensor.to(model.DataType, model.Device).alias().DetachFromDisposeScope();
+        if (!cache.Activations.TryGetValue(point.Name, out var tensor))
+            throw InterpException.Unknown("CACHE_LACKS_ACTIVATION", "activation of the clean cache:", point.Name, cache.Activations.Keys);
+        InterpException.Require(tensor.shape.SequenceEqual(shape), "PROMPTS_OF_DIFFERENT_LENGTH",
+            $"The cached '{point.Name}' is [{string.Join(", ", tensor.shape)}]; the sweep's is [{string.Join(", ", shape)}] ([{string.Join(", ", context.Plan.Catalogue.Axes(point))}]).");
+        return tensor.to(context.Model.DataType, context.Model.Device).alias().DetachFromDisposeScope();
     }
 }

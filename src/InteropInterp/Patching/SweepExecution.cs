@@ -1,49 +1,36 @@
 using InteropInterp.Hooks;
 using InteropInterp.Models;
-using InteropInterp.Models.Forward;
 using InteropInterp.Native.Devices;
 using InteropInterp.Plans;
 using InteropInterp.Plans.Checking;
 using InteropInterp.Plans.Execution;
-using InteropInterp.Tokens;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Patching;
 
 /// <summary>
-/// A sweep under way. The base run leaves its residual stream before each layer; a cell resumes there, many cells in one pass.
-/// Steps: the source run, the base run, then one pass of cells each. Where the metric is not the engine's, a step ends with each
-/// question about a cell.
+/// A sweep under way. Steps: those of the source run, then those of the passes: packed ones, or rectangular ones where the base
+/// plan intervenes or the site is none that packing knows. Where the metric is not the engine's, a step ends with each question
+/// about a cell.
 /// </summary>
 public sealed class SweepExecution : IStepwise<SweepResult>
 {
-    private readonly TransformerModel model;
-    private readonly Sweep sweep;
-    private readonly CheckedPlan plan;
-    private readonly ExecutionOptions options;
-    private readonly SweepCells cells;
+    private readonly SweepContext context;
     private readonly IEnumerator<bool> steps;
-    private readonly Dictionary<int, Tensor> replacements = [];
-    private readonly Dictionary<int, Tensor> starts = [];
-    private readonly SweepInquiry? inquiry;
     private PlanExecution? source;
     private SweepResult? result;
 
     internal SweepExecution(TransformerModel model, Sweep sweep, ExecutionOptions options)
     {
-        this.model = model;
-        this.sweep = sweep;
-        this.options = options;
-        plan = SweepChecker.Check(model, sweep);
-        cells = new SweepCells(sweep, plan);
-        CheckMemory();
-        Progress = (0, cells.Count);
-        inquiry = sweep.Metric is null ? new SweepInquiry() : null;
+        var plan = SweepChecker.Check(model, sweep);
+        var cells = new SweepCells(sweep, plan);
+        CheckMemory(model, sweep, plan, cells, options);
+        context = new SweepContext(model, sweep, plan, cells, options);
         steps = Steps().GetEnumerator();
     }
 
     /// <summary>Cells done, and cells in all.</summary>
-    public (int Done, int Total) Progress { get; private set; }
+    public (int Done, int Total) Progress => context.Progress;
 
     /// <summary>To be answered before the next step, where the sweep asks for its metric.</summary>
     public SweepQuestion? Question { get; private set; }
@@ -51,7 +38,7 @@ public sealed class SweepExecution : IStepwise<SweepResult>
     /// <inheritdoc/>
     public bool Advance()
     {
-        if (Question is { Value: null } asked) AskFunction(asked);
+        if (Question is { IsAnswered: false } asked) AskFunction(asked);
         Question = null;
         return steps.MoveNext();
     }
@@ -61,14 +48,14 @@ public sealed class SweepExecution : IStepwise<SweepResult>
 
     private void AskFunction(SweepQuestion asked)
     {
-        var function = sweep.Function ?? throw new InvalidOperationException("The sweep's question has no answer yet.");
+        var function = context.Sweep.Function ?? throw new InvalidOperationException("The sweep's question has no answer yet.");
         using var scope = NewDisposeScope();
         using var mode = no_grad();
         try
         {
             asked.Answer(function(asked.Whole()));
         }
-        catch (Exception e) when (asked.IsProbe && e is not OutOfMemoryException and not InterpException { Code: ErrorCode.Cancelled })
+        catch (Exception e) when (asked.IsProbe && e is not OutOfMemoryException and not InterpException { Code: ErrorCode.Cancelled, Reason: not "CALLBACK_FAILED" })
         {
             // It looked where nothing is.
             asked.Answer(double.NaN);
@@ -77,63 +64,39 @@ public sealed class SweepExecution : IStepwise<SweepResult>
 
     private IEnumerable<bool> Steps()
     {
-        if (sweep.Source is SweepFromRun run)
+        if (context.Sweep.Source is SweepFromRun run)
         {
-            source = new PlanExecution(model, PlanChecker.Check(model, Capturing(run.Run)), options);
+            source = new PlanExecution(context.Model, PlanChecker.Check(context.Model, Capturing(run.Run)), context.Options);
             while (source.Advance()) yield return true;
+            context.SharedPrefix = SharedPrefix(context.Sweep.Base, run.Run);
         }
         Collect();
-        var baseline = Base();
-        yield return true;
-        var isRectangular = plan.Plan.Rows.All(r => r.Length == plan.Length);
-        var isBase = true;
-        foreach (var question in inquiry?.Baseline(isRectangular) ?? [])
+        var packed = PackedSweep.Supports(context.Model.Config, context.Sweep);
+        using var passes = packed ? (ISweepPasses)new PackedSweep(context) : new RectangularSweep(context);
+        var reported = 0;
+        while (passes.Step())
         {
-            Question = question;
-            yield return true;
-            if (isBase) baseline = question.Value!.Value;
-            isBase = false;
-        }
-
-        var values = new double[cells.Count];
-        var rows = plan.RowCount;
-        var perRow = sweep.Metric is null ? null : new double[(long)values.Length * rows];
-        for (var layer = 0; layer < cells.Indices[0].Length; layer++)
-            foreach (var chunk in cells.OfLayer(layer).Chunk(CellsPerPass()))
+            while (context.Metric.NextQuestion() is { } question)
             {
-                var (means, each) = Pass(chunk);
-                means?.CopyTo(values, chunk[0].Index);
-                each?.CopyTo(perRow!, (long)chunk[0].Index * rows);
-                var asked = chunk[0].Index;
-                foreach (var question in inquiry?.Cells(chunk.Length, rows) ?? [])
-                {
-                    Question = question;
-                    yield return true;
-                    values[asked++] = question.Value!.Value;
-                }
-                Progress = (Progress.Done + chunk.Length, values.Length);
-                sweep.Progress?.Invoke(Progress.Done, Progress.Total);
+                Question = question;
                 yield return true;
             }
-        result = new SweepResult
-        {
-            Values = values,
-            PerRow = perRow,
-            Shape = [.. cells.Indices.Select(i => i.Length)],
-            Axes = sweep.Grid.Axes,
-            Indices = cells.Indices,
-            Baseline = baseline,
-        };
+            if (reported != Progress.Done) context.Sweep.Progress?.Invoke(Progress.Done, Progress.Total);
+            reported = Progress.Done;
+            yield return true;
+        }
+        result = context.Finish();
     }
 
     // A residual stream and a replacement per layer stay, and the numbers; a pass holds at least one cell.
-    private void CheckMemory()
+    private static void CheckMemory(TransformerModel model, Sweep sweep, CheckedPlan plan, SweepCells cells, ExecutionOptions options)
     {
         if (options.MemoryLimit is not { } limit) return;
+        var layers = cells.Indices[0];
         var element = model.DataType == ScalarType.Float64 ? 8L : 4L;
-        var site = plan.Catalogue.Shape(new HookPoint(sweep.Grid.Site, cells.Indices[0][0]), plan.RowCount, plan.Length, plan.Length);
+        var site = plan.Catalogue.Shape(new HookPoint(sweep.Grid.Site, layers[0]), plan.RowCount, plan.Length, plan.Length);
         var perLayer = ((long)plan.RowCount * plan.Length * model.Config.ModelWidth + site.Aggregate(1L, (a, b) => a * b)) * element;
-        var needed = perLayer * cells.Indices[0].Length + 8L * cells.Count * (1 + plan.RowCount) + PlanCost.Of(model, plan).WorkingBytesPerRow * plan.RowCount;
+        var needed = perLayer * layers.Length + 8L * cells.Count * (1 + plan.RowCount) + PlanCost.Of(model, plan).WorkingBytesPerRow * plan.RowCount;
         if (needed > limit)
             throw new InterpException(ErrorCode.ResourceExhausted, "SWEEP_TOO_LARGE",
                 $"The sweep needs about {needed >> 20:N0} MiB; the limit is {limit >> 20:N0} MiB. Sweep fewer layers, or run fewer rows.");
@@ -141,79 +104,44 @@ public sealed class SweepExecution : IStepwise<SweepResult>
 
     private Plan Capturing(Plan run) => run with
     {
-        Captures = [.. cells.Indices[0].Select(layer => new Capture(new HookPoint(sweep.Grid.Site, layer).Name))],
+        Captures = [.. context.Cells.Indices[0].Select(layer => new Capture(new HookPoint(context.Sweep.Grid.Site, layer).Name))],
     };
 
-    // The replacement of each layer's site, each [rows, ...].
     private void Collect()
     {
+        using var scope = NewDisposeScope();
         var finished = source?.TakeResult();
-        foreach (var layer in cells.Indices[0])
+        foreach (var layer in context.Cells.Indices[0])
         {
-            var name = new HookPoint(sweep.Grid.Site, layer).Name;
-            if (finished is not null) replacements[layer] = finished.Captures[name];
-            else if (sweep.Source is SweepFromCache cache) replacements[layer] = SweepChecker.FromCache(cache, name, plan, layer, sweep.Grid.Site, model);
+            var point = new HookPoint(context.Sweep.Grid.Site, layer);
+            var shape = context.Plan.Catalogue.Shape(point, context.Plan.RowCount, context.Plan.Length, context.Plan.Length);
+            context.Replacements[layer] = context.Sweep.Source switch
+            {
+                SweepFromRun => finished!.Captures[point.Name],
+                SweepFromCache cache => SweepChecker.FromCache(cache, point, shape, context),
+                _ => zeros(shape, context.Model.DataType, context.Model.Device).DetachFromDisposeScope(),
+            };
         }
     }
 
-    private double Base()
+    // Where two runs differ in nothing but later tokens, a causal model gives the same activations.
+    private static int SharedPrefix(Plan plan, Plan run)
     {
-        using var scope = NewDisposeScope();
-        using var mode = no_grad();
-        var batch = new RowBatch(plan, [.. Enumerable.Range(0, plan.RowCount)], plan.Plan.PaddingSide == PaddingSide.Left, model.Device);
-        using var layout = batch.Layout(model.Config, null, model.Device);
-        using var captures = new CaptureStore();
-        var hooks = new StartRecorder(Table(batch.Geometry, captures), cells.Indices[0], starts);
-        var pass = new ForwardPass(model, plan.Plan.Flags, hooks, layout);
-        var residual = pass.Blocks(pass.Embed(batch.Tokens!), 0, plan.EndLayer);
-        if (sweep.Metric is { } metric) return SweepMetric.Values(metric, residual, pass, batch, 1).Mean[0];
-        inquiry!.Read(residual, pass);
-        return double.NaN;
+        var same = plan.PaddingSide == run.PaddingSide && plan.Interventions.Count == 0 && run.Interventions.Count == 0
+            && plan.Rows.Zip(run.Rows).All(r => r.First.Length == plan.Rows[0].Length && r.First.Mask is null && r.Second.Mask is null);
+        return same ? plan.Rows.Zip(run.Rows).Min(r => r.First.Tokens.Zip(r.Second.Tokens).TakeWhile(t => t.First == t.Second).Count()) : 0;
     }
-
-    private (double[]? Mean, double[]? PerRow) Pass(SweepCell[] chunk)
-    {
-        using var scope = NewDisposeScope();
-        using var mode = no_grad();
-        var layer = chunk[0].Layer;
-        int rows = plan.RowCount, count = chunk.Length;
-        var repeated = Enumerable.Range(0, count).SelectMany(_ => Enumerable.Range(0, rows)).ToList();
-        var batch = new RowBatch(plan, repeated, plan.Plan.PaddingSide == PaddingSide.Left, model.Device);
-        using var layout = batch.Layout(model.Config, null, model.Device);
-        using var captures = new CaptureStore();
-        var point = new HookPoint(sweep.Grid.Site, layer);
-        var isAttention = point.Info.Axes.Contains(HookAxis.KeyPosition);
-        var start = starts[layer].repeat([count, 1, 1]);
-        var value = replacements.TryGetValue(layer, out var given) ? given : zeros(plan.Catalogue.Shape(point, rows, plan.Length, plan.Length), model.DataType, model.Device);
-        var hooks = new SweepEdit(Table(batch.Geometry, captures), point, isAttention, chunk, rows, value);
-        var pass = new ForwardPass(model, plan.Plan.Flags, hooks, layout);
-        var residual = pass.Blocks(start, layer, plan.EndLayer);
-        if (sweep.Metric is { } metric) return SweepMetric.Values(metric, residual, pass, batch, count);
-        inquiry!.Read(residual, pass);
-        return (null, null);
-    }
-
-    // A callback sees its own rows once per cell.
-    private int CellsPerPass()
-    {
-        if (plan.Plan.HasCallbacks) return 1;
-        var perCell = PlanCost.Of(model, plan).WorkingBytesPerRow * plan.RowCount;
-        return (int)Math.Clamp(options.BatchBudget / Math.Max(1, perCell), 1, Math.Max(1, MaxTokens / (plan.RowCount * plan.Length)));
-    }
-
-    // Beyond some thousand tokens a pass gains nothing and its memory leaves the cache.
-    private const int MaxTokens = 4096;
-
-    private IActivationHooks Table(BatchGeometry geometry, CaptureStore captures) => plan.Interventions.Count == 0
-        ? NoHooks.Instance
-        : new HookTable(plan, geometry, captures, new FiredCounter(plan.Interventions), (_, _) => throw new InvalidOperationException(), null, model.Device);
 
     public void Dispose()
     {
         steps.Dispose();
         source?.Dispose();
-        inquiry?.Dispose();
-        foreach (var tensor in starts.Values) tensor.Dispose();
-        foreach (var tensor in replacements.Values) tensor.Dispose();
+        context.Dispose();
     }
+}
+
+/// <summary>The passes of a sweep, step by step.</summary>
+internal interface ISweepPasses : IDisposable
+{
+    bool Step();
 }

@@ -1,73 +1,81 @@
-using InteropInterp.Models.Forward;
 using InteropInterp.Native.Operators;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Patching;
 
-/// <summary>The metric that is not the engine's: keeps the logits of a pass, and asks about them cell by cell.</summary>
+/// <summary>The metric that is not the engine's: what is to be asked about, cell by cell, and what the function is known to read.</summary>
 internal sealed class SweepInquiry : IDisposable
 {
-    private Tensor? logits;
+    private readonly Queue<Pending> pending = new();
 
-    // [rows, pos, vocabulary], NaN where nothing is computed.
+    // Of the base run, [rows, pos, vocabulary].
+    private Tensor? baseLogits;
+
+    // The same, NaN everywhere but at the last position, which is the cell's in turn.
     private Tensor? canvas;
-    private bool readsLastOnly;
+    private Tensor? shown;
 
-    /// <summary>In a pass: computes the logits of its cells.</summary>
-    /// <param name="residual">[cells · rows, pos, d_model].</param>
-    public void Read(Tensor residual, ForwardPass pass)
-    {
-        logits?.Dispose();
-        logits = pass.Unembed(readsLastOnly ? residual.narrow(1, residual.size(1) - 1, 1) : residual).DetachFromDisposeScope();
-    }
+    /// <param name="Logits">Owned; null: those of the base run.</param>
+    private sealed record Pending(Tensor? Logits, bool IsProbe, Action<double> Answered);
 
-    /// <summary>About the base run, and what the function reads of it.</summary>
+    /// <summary>Whether the function was found to read nothing but the last position.</summary>
+    public bool ReadsLastOnly { get; private set; }
+
+    /// <summary>About the base run, and then about what of it is read.</summary>
+    /// <param name="logits">[rows, pos, vocabulary].</param>
     /// <param name="isRectangular">Rows are as long as each other, so that the last position is the last of each.</param>
-    public IEnumerable<SweepQuestion> Baseline(bool isRectangular)
+    public void AskBase(Tensor logits, bool isRectangular, Action<double> answered)
     {
-        var positions = (int)logits!.size(1);
-        using var whole = logits.clone().DetachFromDisposeScope();
-        var question = new SweepQuestion(whole, positions, false, () => whole);
-        yield return question;
-        if (!isRectangular) yield break;
-        using (NewDisposeScope())
+        baseLogits = logits.DetachFromDisposeScope();
+        pending.Enqueue(new Pending(null, false, value =>
         {
-            canvas = Ops.Full(logits.shape, double.NaN, logits.dtype, logits.device).DetachFromDisposeScope();
-            canvas.narrow(1, positions - 1, 1).copy_(logits.narrow(1, positions - 1, 1));
-        }
-        var probe = new SweepQuestion(canvas, positions, true, () => canvas);
-        yield return probe;
-        readsLastOnly = probe.Value == question.Value;
+            answered(value);
+            if (isRectangular) pending.Enqueue(new Pending(null, true, probe => ReadsLastOnly = probe == value));
+        }));
     }
 
-    /// <summary>About each cell of the last pass.</summary>
-    public IEnumerable<SweepQuestion> Cells(int count, int rows)
+    /// <summary>About cells of a pass.</summary>
+    /// <param name="logits">[cells · rows, pos or 1, vocabulary].</param>
+    public void Ask(IReadOnlyList<SweepCell> cells, Tensor logits, int rows, Action<SweepCell, double> answered)
     {
-        for (var cell = 0; cell < count; cell++)
+        for (var i = 0; i < cells.Count; i++)
         {
-            using var own = Own(cell, rows);
-            yield return new SweepQuestion(own, (int)(canvas ?? own).size(1), false, () => readsLastOnly ? OnCanvas(own) : own);
+            var cell = cells[i];
+            // A function may write into what it is given.
+            pending.Enqueue(new Pending(logits.narrow(0, (long)i * rows, rows).clone().DetachFromDisposeScope(), false, value => answered(cell, value)));
         }
     }
 
-    private Tensor Own(int cell, int rows)
+    /// <summary>About a cell that changes nothing.</summary>
+    public void AskUnchanged(Action<double> answered) => pending.Enqueue(new Pending(null, false, answered));
+
+    /// <summary>The next question; the tensors of the one before go.</summary>
+    public SweepQuestion? Next()
     {
+        shown?.Dispose();
+        shown = null;
+        if (!pending.TryDequeue(out var next)) return null;
         using var scope = NewDisposeScope();
-        var view = logits!.narrow(0, (long)cell * rows, rows);
-        // A function may write into what it is given.
-        return (readsLastOnly ? view.alias() : view.clone()).DetachFromDisposeScope();
+        var positions = (int)baseLogits!.size(1);
+        var last = next.IsProbe || ReadsLastOnly;
+        shown = (next.Logits ?? (last ? baseLogits.narrow(1, positions - 1, 1) : baseLogits).clone()).DetachFromDisposeScope();
+        var logits = shown;
+        return new SweepQuestion(logits, positions, next.IsProbe, () => last ? OnCanvas(logits) : logits, next.Answered);
     }
 
     private Tensor OnCanvas(Tensor last)
     {
         using var scope = NewDisposeScope();
-        canvas!.narrow(1, canvas.size(1) - 1, 1).copy_(last);
+        canvas ??= Ops.Full(baseLogits!.shape, double.NaN, last.dtype, last.device).DetachFromDisposeScope();
+        canvas.narrow(1, canvas.size(1) - 1, 1).copy_(last);
         return canvas;
     }
 
     public void Dispose()
     {
-        logits?.Dispose();
+        foreach (var next in pending) next.Logits?.Dispose();
+        shown?.Dispose();
+        baseLogits?.Dispose();
         canvas?.Dispose();
     }
 }

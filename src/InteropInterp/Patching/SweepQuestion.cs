@@ -8,10 +8,11 @@ namespace InteropInterp.Patching;
 public sealed class SweepQuestion
 {
     private readonly Func<Tensor> whole;
+    private readonly Action<double> answered;
 
-    internal SweepQuestion(Tensor logits, int positions, bool isProbe, Func<Tensor> whole)
+    internal SweepQuestion(Tensor logits, int positions, bool isProbe, Func<Tensor> whole, Action<double> answered)
     {
-        (Logits, Positions, IsProbe, this.whole) = (logits, positions, isProbe, whole);
+        (Logits, Positions, IsProbe, this.whole, this.answered) = (logits, positions, isProbe, whole, answered);
     }
 
     /// <summary>What was computed: [rows, pos, vocabulary], or [rows, 1, vocabulary] where only the last position is read. Borrowed.</summary>
@@ -26,10 +27,15 @@ public sealed class SweepQuestion
     /// </summary>
     public bool IsProbe { get; }
 
-    /// <summary>[rows, pos, vocabulary], with NaN where nothing was computed; valid until the answer.</summary>
+    public bool IsAnswered { get; private set; }
+
+    /// <summary>[rows, pos, vocabulary], with NaN where nothing was computed; valid until the answer, and may be written to.</summary>
     public Tensor Whole() => whole();
 
-    public double? Value { get; private set; }
-
-    public void Answer(double value) => Value = value;
+    public void Answer(double value)
+    {
+        if (IsAnswered) throw new InvalidOperationException("The question has been answered.");
+        IsAnswered = true;
+        answered(value);
+    }
 }

@@ -29,8 +29,15 @@ public interface ICaptureTransform
     string Suffix { get; }
 
     /// <summary>Refuses points whose activations it cannot take.</summary>
-    /// <param name="shape">The activation's shape; -1 where a run decides.</param>
+    /// <param name="shape">The shape of the selected part, in the point's own axis order; -1 where a run decides.</param>
     void Check(Hooks.HookPoint point, IReadOnlyList<long> shape);
+
+    /// <summary>The shape of what it gives; the first two axes stay rows and positions.</summary>
+    /// <param name="shape">As in <see cref="Check"/>.</param>
+    IReadOnlyList<long> Shape(IReadOnlyList<long> shape);
+
+    /// <summary>What it costs at one position, beside its result.</summary>
+    PositionCost Cost => default;
 
     /// <param name="activation">In the point's own axis order.</param>
     /// <returns>A new tensor in the current scope.</returns>

@@ -1,4 +1,3 @@
-using System.Collections;
 using InteropInterp.Native.Devices;
 
 namespace InteropInterp.Native.Tests.Devices;
@@ -17,7 +16,8 @@ public class DeviceLeaseTests
         return thread;
     }
 
-    private static void Join(params IEnumerable<Thread> threads) => Assert.All(threads, t => Assert.True(t.Join(Patience), "a thread hangs"));
+    private static void Join(params IEnumerable<Thread> threads) =>
+        Assert.All(threads, t => Assert.True(t.Join(Patience), "a thread hangs"));
 
     [Fact]
     public void First_come_first_served()
@@ -87,47 +87,31 @@ public class DeviceLeaseTests
     {
         Thread? other = null;
         int step = 0, seenBy = -1;
-        IEnumerator Steps()
+        lease.Run(() =>
         {
-            for (; step < 1000; step++)
-            {
-                if (step == 3)
-                    other = InLine(() =>
-                    {
-                        using (lease.Acquire()) seenBy = step;
-                    });
-                yield return null;
-            }
-        }
-        lease.Run(Steps());
+            if (step == 3)
+                other = InLine(() =>
+                {
+                    using (lease.Acquire()) seenBy = step;
+                });
+            return ++step < 1000;
+        });
         Join(other!);
-        Assert.Equal(3, seenBy);
+        Assert.Equal(4, seenBy);
         Assert.Equal(1000, step);
     }
 
     [Fact]
-    public void A_run_that_is_cancelled_ends_its_steps_and_gives_the_lease_back()
+    public void A_run_that_is_cancelled_stops_after_its_step_and_gives_the_lease_back()
     {
         using var source = new CancellationTokenSource();
-        var ended = false;
-        IEnumerator Steps()
+        var steps = 0;
+        var error = Assert.Throws<InterpException>(() => lease.Run(() =>
         {
-            try
-            {
-                for (var i = 0; ; i++)
-                {
-                    if (i == 5) source.Cancel();
-                    Assert.InRange(i, 0, 5);
-                    yield return null;
-                }
-            }
-            finally
-            {
-                ended = true;
-            }
-        }
-        Assert.Equal("CANCELLED", Assert.Throws<InterpException>(() => lease.Run(Steps(), source.Token)).Reason);
-        Assert.True(ended);
+            if (++steps == 5) source.Cancel();
+            return true;
+        }, source.Token));
+        Assert.Equal(("CANCELLED", 5), (error.Reason, steps));
         Assert.False(lease.IsHeld);
     }
 

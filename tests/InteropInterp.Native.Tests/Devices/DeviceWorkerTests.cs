@@ -1,4 +1,3 @@
-using System.Collections;
 using System.Diagnostics;
 using InteropInterp.Native.Devices;
 
@@ -14,21 +13,12 @@ public sealed class DeviceWorkerTests : IDisposable
 
     public void Dispose() => worker.Dispose();
 
-    private static IEnumerator Until(Func<bool> done, Action? each = null, Action? end = null)
+    private static Func<bool> Until(Func<bool> done, Action? each = null) => () =>
     {
-        try
-        {
-            while (!done())
-            {
-                each?.Invoke();
-                yield return null;
-            }
-        }
-        finally
-        {
-            end?.Invoke();
-        }
-    }
+        if (done()) return false;
+        each?.Invoke();
+        return true;
+    };
 
     // Waits on this thread: a lease does not survive an await.
     private static InterpException Failure(Task task)
@@ -41,15 +31,11 @@ public sealed class DeviceWorkerTests : IDisposable
     public async Task Steps_run_in_order_on_the_workers_thread_under_the_lease()
     {
         var steps = new List<(int Step, int Thread, bool Held)>();
-        IEnumerator Work()
+        await worker.Run(() =>
         {
-            for (var i = 0; i < 3; i++)
-            {
-                steps.Add((i, Environment.CurrentManagedThreadId, lease.IsHeld));
-                yield return null;
-            }
-        }
-        await worker.Run(Work()).WaitAsync(Patience);
+            steps.Add((steps.Count, Environment.CurrentManagedThreadId, lease.IsHeld));
+            return steps.Count < 3;
+        }).WaitAsync(Patience);
         Assert.Equal([0, 1, 2], steps.Select(s => s.Step));
         Assert.Single(steps.Select(s => s.Thread).Distinct());
         Assert.DoesNotContain(Environment.CurrentManagedThreadId, steps.Select(s => s.Thread));
@@ -57,14 +43,14 @@ public sealed class DeviceWorkerTests : IDisposable
     }
 
     [Fact]
-    public async Task A_single_step_has_a_result() => Assert.Equal(42, await worker.Run(() => 42).WaitAsync(Patience));
+    public async Task A_single_step_has_a_result() => Assert.Equal(42, await worker.RunOnce(() => 42).WaitAsync(Patience));
 
     [Fact]
     public async Task A_short_request_ends_while_a_long_sweep_goes_on()
     {
         var over = false;
         var sweep = worker.Run(Until(() => Volatile.Read(ref over)));
-        Assert.Equal("short", await worker.Run(() => "short").WaitAsync(Patience));
+        Assert.Equal("short", await worker.RunOnce(() => "short").WaitAsync(Patience));
         Assert.False(sweep.IsCompleted);
         Volatile.Write(ref over, true);
         await sweep.WaitAsync(Patience);
@@ -74,14 +60,11 @@ public sealed class DeviceWorkerTests : IDisposable
     public async Task Items_take_turns()
     {
         var log = new List<char>();
-        IEnumerator Work(char name, int steps)
+        Func<bool> Work(char name, int steps) => () =>
         {
-            for (var i = 0; i < steps; i++)
-            {
-                log.Add(name);
-                yield return null;
-            }
-        }
+            log.Add(name);
+            return --steps > 0;
+        };
         Task a, b, c;
         using (lease.Acquire())
         {
@@ -116,7 +99,7 @@ public sealed class DeviceWorkerTests : IDisposable
         var over = false;
         var other = worker.Run(Until(() => Volatile.Read(ref over)));
         var ended = false;
-        var failing = worker.Run(Until(() => throw new InvalidOperationException("boom"), end: () => ended = true));
+        var failing = worker.Run(() => throw new InvalidOperationException("boom"), () => ended = true);
         Assert.Equal("boom", (await Assert.ThrowsAsync<InvalidOperationException>(() => failing.WaitAsync(Patience))).Message);
         Assert.True(ended);
         Assert.False(other.IsCompleted);
@@ -131,7 +114,7 @@ public sealed class DeviceWorkerTests : IDisposable
         using var source = new CancellationTokenSource();
         var ended = false;
         var other = worker.Run(Until(() => Volatile.Read(ref over)));
-        var cancelled = worker.Run(Until(() => false, source.Cancel, () => ended = true), source.Token);
+        var cancelled = worker.Run(Until(() => false, source.Cancel), () => ended = true, source.Token);
         var error = await Assert.ThrowsAsync<InterpException>(() => cancelled.WaitAsync(Patience));
         Assert.Equal("CANCELLED", error.Reason);
         Assert.True(ended);
@@ -146,12 +129,12 @@ public sealed class DeviceWorkerTests : IDisposable
         using var source = new CancellationTokenSource();
         using (lease.Acquire())
         {
-            var waiting = worker.Run(Until(() => false), source.Token);
+            var waiting = worker.Run(Until(() => false), null, source.Token);
             source.CancelAfter(20);
             Assert.Equal("CANCELLED", Failure(waiting).Reason);
         }
         using var second = new CancellationTokenSource();
-        var asking = worker.Run(() =>
+        var asking = worker.RunOnce(() =>
         {
             second.Cancel();
             Interrupts.Check();
@@ -171,20 +154,14 @@ public sealed class DeviceWorkerTests : IDisposable
         Volatile.Write(ref over, true);
         await Task.WhenAll(items).WaitAsync(Patience);
         Assert.True(SpinWait.SpinUntil(() => worker.Count == 0, Patience));
-        Assert.Equal(1, await worker.Run(() => 1).WaitAsync(Patience));
+        Assert.Equal(1, await worker.RunOnce(() => 1).WaitAsync(Patience));
     }
 
     [Fact]
     public void Disposing_cancels_what_is_not_finished_and_refuses_more()
     {
         var ended = 0;
-        using var begun = new CountdownEvent(3);
-        var items = Enumerable.Range(0, 3).Select(_ =>
-        {
-            var steps = 0;
-            return worker.Run(Until(() => false, () => { if (steps++ == 0) begun.Signal(); }, () => Interlocked.Increment(ref ended)));
-        }).ToList();
-        Assert.True(begun.Wait(Patience));
+        var items = Enumerable.Range(0, 3).Select(_ => worker.Run(Until(() => false), () => Interlocked.Increment(ref ended))).ToList();
         worker.Dispose();
         foreach (var item in items)
             Assert.Equal("CANCELLED", Failure(item).Reason);
@@ -198,7 +175,7 @@ public sealed class DeviceWorkerTests : IDisposable
     {
         using var go = new ManualResetEventSlim();
         using var begun = new ManualResetEventSlim();
-        var hanging = worker.Run(() =>
+        var hanging = worker.RunOnce(() =>
         {
             begun.Set();
             go.Wait(Patience);

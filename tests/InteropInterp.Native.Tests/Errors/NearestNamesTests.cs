@@ -3,7 +3,10 @@ namespace InteropInterp.Native.Tests.Errors;
 public class NearestNamesTests
 {
     private static readonly string[] Hooks =
-        ["blocks.0.hook_resid_pre", "blocks.0.hook_resid_post", "blocks.0.attn.hook_q", "blocks.0.attn.hook_k", "hook_embed", "hook_pos_embed"];
+    [
+        "blocks.0.hook_resid_pre", "blocks.0.hook_resid_post", "blocks.0.attn.hook_q", "blocks.0.attn.hook_k",
+        "hook_embed", "hook_pos_embed",
+    ];
 
     [Theory]
     [InlineData("blocks.0.hook_resid_pr", "blocks.0.hook_resid_pre")]

@@ -30,7 +30,10 @@ public sealed class LibTorchFolderTests : IDisposable
     {
         var root = Installed(file, text);
         foreach (var named in new[] { root, Path.Combine(root, "lib"), Path.Combine(root, "lib/") })
-            Assert.Equal((Path.Combine(root, "lib"), false), (LibTorchFolder.Find(named).Path.TrimEnd('/'), LibTorchFolder.Find(named).IsBundled));
+        {
+            var found = LibTorchFolder.Find(named);
+            Assert.Equal((Path.Combine(root, "lib"), false), (found.Path.TrimEnd('/'), found.IsBundled));
+        }
     }
 
     [Theory]
@@ -81,7 +84,7 @@ public sealed class LibTorchFolderTests : IDisposable
         var report = ChildProcess.Load(("INTEROPINTERP_LIBTORCH", root), ("INTEROPINTERP_PRIVATE_LIBTORCH", "1"));
         Assert.Null(report.Message);
         Assert.Equal(("installed torch", false, 256.0), (report.Origin, report.IsPrivate, report.Product));
-        Assert.Contains(Path.Combine(root, "lib", "libtorch_cpu.so"), report.Libraries);
+        Assert.Contains(Path.Combine(root, "lib", "libtorch_cpu.so"), report.Libraries!);
     }
 
     [Fact]

@@ -40,8 +40,8 @@ public class LibTorchTests
         var report = ChildProcess.Load(("INTEROPINTERP_PRIVATE_LIBTORCH", "1"));
         Assert.Null(report.Message);
         Assert.Equal(("bundled", true, 256.0), (report.Origin, report.IsPrivate, report.Product));
-        Assert.Contains(report.Libraries, path => path.EndsWith("/libxorch_cpu.so", StringComparison.Ordinal));
-        Assert.DoesNotContain(report.Libraries, path => path.EndsWith("/libtorch_cpu.so", StringComparison.Ordinal));
+        Assert.Contains(report.Libraries!, path => path.EndsWith("/libxorch_cpu.so", StringComparison.Ordinal));
+        Assert.DoesNotContain(report.Libraries!, path => path.EndsWith("/libtorch_cpu.so", StringComparison.Ordinal));
     }
 
     [Fact]

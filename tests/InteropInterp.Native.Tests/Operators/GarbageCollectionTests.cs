@@ -32,7 +32,7 @@ public class GarbageCollectionTests
                 using var scope = NewDisposeScope();
                 double k = rounds % 7 + 1;
                 // Nothing here is held by a local variable but through the scope.
-                var result = Ops.Full([8, 8], k, ScalarType.Float32).matmul(Ops.Full([8, 8], 2, ScalarType.Float32))
+                var result = Ops.Full([8, 8], k, ScalarType.Float32).MatMul(Ops.Full([8, 8], 2, ScalarType.Float32))
                     .Plus(Ops.Full([8, 8], 1, ScalarType.Float32).Times(3)).PlusScaled(Ops.Full([8, 8], k, ScalarType.Float32), -1)
                     .Plus(0.5).DividedBy(2);
                 var relu = Dispatcher.Call("aten::clamp", "Tensor", result, Dispatcher.Argument.Some(Ops.Full([1], 0, ScalarType.Float32)));

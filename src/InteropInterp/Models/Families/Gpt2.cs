@@ -38,7 +38,7 @@ public sealed class Gpt2 : IModelFamily
     {
         map.StripPrefix("transformer.");
         int heads = config.HeadCount, d = config.ModelWidth;
-        map.Take("embed.W_E", "wte.weight");
+        map.TakeEmbedding(config, "wte.weight", "lm_head.weight");
         map.Take("pos_embed.W_pos", "wpe.weight");
         for (var l = 0; l < config.LayerCount; l++)
         {

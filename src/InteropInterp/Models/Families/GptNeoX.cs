@@ -38,7 +38,7 @@ public sealed class GptNeoX : IModelFamily
     {
         map.StripPrefix("gpt_neox.");
         int heads = config.HeadCount, d = config.ModelWidth, head = config.HeadWidth;
-        map.Take("embed.W_E", "embed_in.weight");
+        map.TakeEmbedding(config, "embed_in.weight", "embed_out.weight");
         for (var l = 0; l < config.LayerCount; l++)
         {
             string from = $"layers.{l}.", to = $"blocks.{l}.";

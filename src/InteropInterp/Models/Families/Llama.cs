@@ -41,7 +41,7 @@ public sealed class Llama : IModelFamily
     {
         map.StripPrefix("model.");
         int d = config.ModelWidth, head = config.HeadWidth;
-        map.Take("embed.W_E", "embed_tokens.weight");
+        map.TakeEmbedding(config, "embed_tokens.weight", "lm_head.weight");
         for (var l = 0; l < config.LayerCount; l++)
         {
             string from = $"layers.{l}.", to = $"blocks.{l}.";

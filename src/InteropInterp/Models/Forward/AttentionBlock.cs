@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace InteropInterp.Models.Forward;
 
 /// <summary>Norm and attention of a block.</summary>
-internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, IActivationHooks hooks, AttentionLayout layout)
+internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, IActivationHooks hooks, ITokenLayout layout)
 {
     private readonly TransformerConfig config = model.Config;
     private readonly (Tensor Cos, Tensor Sin)? rotary = model.Rotary?.At(layout.Positions, layout.LongestPosition);
@@ -21,7 +21,7 @@ internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, I
         var (q, k, v) = flags.UseSplitQkvInput || flags.UseAttnIn
             ? SplitQkv(residual, positions, block, layer)
             : FusedQkv(residual, positions, block, layer);
-        if (Ungroup) (k, v) = (EachQueryHead(k, 2), EachQueryHead(v, 2));
+        if (Ungroup) (k, v) = (AttentionKernel.EachQueryHead(k, config.HeadCount, 2), AttentionKernel.EachQueryHead(v, config.HeadCount, 2));
         q = hooks.At(HookSite.Q, layer, q);
         k = hooks.At(HookSite.K, layer, k);
         v = hooks.At(HookSite.V, layer, v);
@@ -30,36 +30,7 @@ internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, I
             q = hooks.At(HookSite.RotQ, layer, model.Rotary!.Rotate(q, cos, sin));
             k = hooks.At(HookSite.RotK, layer, model.Rotary.Rotate(k, cos, sin));
         }
-        // [batch, head, pos, d_head] from here on.
-        (q, k, v) = (q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2));
-        if (layout.Cache is { } cache) (k, v) = cache.Append(layer, k, v);
-        var z = NeedsPattern(layer) ? WithPattern(q, k, v, layer) : WithoutPattern(q, k, v, layer);
-        return Output(hooks.At(HookSite.Z, layer, z.transpose(1, 2)), block.Attention, layer);
-    }
-
-    private bool NeedsPattern(int layer) =>
-        hooks.Wants(HookSite.AttnScores, layer) || hooks.Wants(HookSite.Pattern, layer) || config.ScoresSoftCap > 0;
-
-    private Tensor WithoutPattern(Tensor q, Tensor k, Tensor v, int layer)
-    {
-        var causal = layout.IsPlainCausal(layer);
-        return Ops.ScaledDotProductAttention(q, k, v, causal ? null : layout.Mask(layer), causal, 1 / config.ScoreDivisor(layer));
-    }
-
-    private Tensor WithPattern(Tensor q, Tensor k, Tensor v, int layer)
-    {
-        (k, v) = (EachQueryHead(k, 1), EachQueryHead(v, 1));
-        // [batch, head, query, key].
-        var scores = q.matmul(k.transpose(-2, -1)).DividedBy(config.ScoreDivisor(layer));
-        if (config.ScoresSoftCap > 0) scores = ForwardPass.SoftCap(scores, config.ScoresSoftCap);
-        var mask = layout.Mask(layer);
-        if (mask is not null) scores = scores.masked_fill(mask.logical_not(), Scalars.NegativeInfinity);
-        scores = hooks.At(HookSite.AttnScores, layer, scores);
-        var pattern = scores.softmax(-1);
-        // A query that may attend to nothing (padding, or an edit) gives 0/0; it attends to nothing.
-        if (layout.KeyMask is not null || hooks.Wants(HookSite.AttnScores, layer)) pattern = pattern.nan_to_num(0.0);
-        pattern = hooks.At(HookSite.Pattern, layer, pattern);
-        return pattern.matmul(v);
+        return Output(hooks.At(HookSite.Z, layer, layout.Attend(q, k, v, layer, hooks)), block.Attention, layer);
     }
 
     private Tensor Output(Tensor z, AttentionWeights w, int layer)
@@ -67,7 +38,7 @@ internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, I
         if (!flags.UseAttnResult) return nn.functional.linear(z.flatten(2), w.Output, w.OutputBias);
         // [batch, pos, head, d_head] · [head, d_head, d] -> [batch, pos, head, d], one product per head.
         var perHead = w.Output.view(config.ModelWidth, config.HeadCount, config.HeadWidth).permute(1, 2, 0);
-        var result = z.unsqueeze(-2).matmul(perHead).squeeze(-2);
+        var result = z.unsqueeze(-2).MatMul(perHead).squeeze(-2);
         result = hooks.At(HookSite.Result, layer, result);
         var sum = result.sum(2);
         return w.OutputBias is null ? sum : sum.Plus(w.OutputBias);
@@ -121,16 +92,9 @@ internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, I
                 matrices = matrices.repeat_interleave(input.size(2) / count, 0);
                 biases = biases?.repeat_interleave(input.size(2) / count, 0);
             }
-            var product = input.unsqueeze(-2).matmul(matrices).squeeze(-2);
+            var product = input.unsqueeze(-2).MatMul(matrices).squeeze(-2);
             return biases is null ? product : product.Plus(biases);
         }
-    }
-
-    // Each key head once per query head that shares it.
-    private Tensor EachQueryHead(Tensor x, int dimension)
-    {
-        var heads = x.size(dimension);
-        return heads == config.HeadCount ? x : x.repeat_interleave(config.HeadCount / heads, dimension);
     }
 
     private static Tensor PerHead(Tensor residual, int heads) => residual.unsqueeze(2).expand(-1, -1, heads, -1);

@@ -11,7 +11,7 @@ namespace InteropInterp.Models.Forward;
 /// attention without a pattern. A hook point somebody wants takes the way on which its value exists, there and nowhere else.
 /// </summary>
 /// <remarks>Numerics: TransformerLens 3.9 (reference: components/*.py), Hugging Face where the two differ.</remarks>
-internal sealed class ForwardPass(TransformerModel model, ModelFlags flags, IActivationHooks hooks, AttentionLayout layout)
+internal sealed class ForwardPass(TransformerModel model, ModelFlags flags, IActivationHooks hooks, ITokenLayout layout)
 {
     private readonly TransformerConfig config = model.Config;
     private readonly ModelWeights weights = model.Weights;
@@ -38,7 +38,8 @@ internal sealed class ForwardPass(TransformerModel model, ModelFlags flags, IAct
     /// <param name="residual">[batch, pos, d_model].</param>
     public Tensor Blocks(Tensor residual, int first, int end)
     {
-        if (config.IsShortformer && shortformerPositions is null) shortformerPositions = PositionEmbedding();
+        // Made here, where it outlives the layers' scopes.
+        if (config.IsShortformer) shortformerPositions ??= PositionEmbedding();
         Tensor? previous = null;
         for (var layer = first; layer < end; layer++)
         {
@@ -49,15 +50,24 @@ internal sealed class ForwardPass(TransformerModel model, ModelFlags flags, IAct
             if (!ReferenceEquals(previous, residual)) previous?.Dispose();
             previous = residual;
         }
-        layout.Cache?.Advance(layout.Length);
+        layout.Finish();
         return residual;
     }
 
+    /// <summary>What attention of a block writes, before hook_attn_out.</summary>
+    public Tensor Attention(Tensor residual, int layer)
+    {
+        if (config.IsShortformer) shortformerPositions ??= PositionEmbedding();
+        return attention.Apply(residual, shortformerPositions, weights.Blocks[layer], layer);
+    }
+
+    /// <summary>What the MLP of a block writes, before hook_mlp_out.</summary>
+    public Tensor Mlp(Tensor residual, int layer) => mlp.Apply(residual, weights.Blocks[layer], layer);
+
     private Tensor Block(Tensor residual, int layer)
     {
-        var block = weights.Blocks[layer];
         residual = hooks.At(HookSite.ResidPre, layer, residual);
-        var attended = hooks.At(HookSite.AttnOut, layer, attention.Apply(residual, shortformerPositions, block, layer));
+        var attended = hooks.At(HookSite.AttnOut, layer, Attention(residual, layer));
         Tensor result;
         if (config.AttentionOnly)
         {
@@ -65,13 +75,13 @@ internal sealed class ForwardPass(TransformerModel model, ModelFlags flags, IAct
         }
         else if (config.ParallelBlocks)
         {
-            var processed = hooks.At(HookSite.MlpOut, layer, mlp.Apply(residual, block, layer));
+            var processed = hooks.At(HookSite.MlpOut, layer, Mlp(residual, layer));
             result = residual.Plus(attended).PlusInPlace(processed);
         }
         else
         {
             var middle = hooks.At(HookSite.ResidMid, layer, residual.Plus(attended));
-            var processed = hooks.At(HookSite.MlpOut, layer, mlp.Apply(middle, block, layer));
+            var processed = hooks.At(HookSite.MlpOut, layer, Mlp(middle, layer));
             result = middle.Plus(processed);
         }
         return hooks.At(HookSite.ResidPost, layer, result);
@@ -97,7 +107,7 @@ internal sealed class ForwardPass(TransformerModel model, ModelFlags flags, IAct
     {
         var positions = weights.Positions!.index_select(0, layout.Positions.flatten()).view(layout.Positions.size(0), layout.Length, config.ModelWidth);
         // Padding has no position: its row is zero.
-        if (layout.KeyMask is { } mask) positions = positions * mask.narrow(1, layout.Past, layout.Length).unsqueeze(-1).to(positions.dtype);
+        if (layout.Present is { } present) positions = positions * present.unsqueeze(-1).to(positions.dtype);
         var wanted = hooks.Wants(HookSite.PosEmbed, -1);
         return wanted ? hooks.At(HookSite.PosEmbed, -1, positions.expand(layout.Batch, -1, -1), isShared: true) : positions;
     }

@@ -35,10 +35,15 @@ public sealed class WeightMap(ITensorSource source)
         AddIfPresent(name + ".b", theirs + ".bias", t => t);
     }
 
+    /// <summary>W_E [vocabulary, d]; a checkpoint with tied embeddings may hold them under the head's name only.</summary>
+    public void TakeEmbedding(TransformerConfig config, string embedding, string head) =>
+        Take("embed.W_E", Tied(config, embedding, head));
+
     /// <summary>W_U [d, vocabulary] from a [vocabulary, d] head, or from the embedding where the two are tied.</summary>
     public void TakeUnembed(TransformerConfig config, string head, string embedding)
     {
-        Add("unembed.W_U", r => r[config.TiedEmbeddings ? embedding : head].t());
+        var name = config.TiedEmbeddings ? Tied(config, embedding, head) : head;
+        Add("unembed.W_U", r => r[name].t());
         AddIfPresent("unembed.b_U", System.IO.Path.ChangeExtension(head, "bias"), t => t);
     }
 
@@ -47,6 +52,9 @@ public sealed class WeightMap(ITensorSource source)
     {
         if (entries.TryGetValue(name, out var read)) entries[name] = r => change(read(r));
     }
+
+    private string Tied(TransformerConfig config, string embedding, string head) =>
+        config.TiedEmbeddings && !Has(embedding) && Has(head) ? head : embedding;
 
     public bool Contains(string name) => entries.ContainsKey(name);
 

@@ -79,7 +79,7 @@ internal sealed class WeightProcessing(TransformerConfig config, ProcessingOptio
     {
         if (norm.Bias is not null)
         {
-            var shift = matrix.matmul(norm.Bias);
+            var shift = matrix.MatMul(norm.Bias);
             if (bias is null) bias = shift.DetachFromDisposeScope();
             else bias.PlusInPlace(shift);
         }
@@ -95,7 +95,7 @@ internal sealed class WeightProcessing(TransformerConfig config, ProcessingOptio
         long heads = config.KeyHeads, width = config.HeadWidth;
         var values = a.QkvBias.narrow(0, (config.HeadCount + heads) * width, heads * width);
         var each = values.view(heads, width).repeat_interleave(config.HeadCount / heads, 0).flatten();
-        var folded = a.Output.matmul(each);
+        var folded = a.Output.MatMul(each);
         values.zero_();
         if (a.OutputBias is null) return a with { OutputBias = folded.DetachFromDisposeScope() };
         a.OutputBias.PlusInPlace(folded);

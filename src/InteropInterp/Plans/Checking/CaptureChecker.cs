@@ -20,7 +20,7 @@ internal static class CaptureChecker
             if (scope.Plan.Generation is not null && point.Info.Axes.Contains(HookAxis.KeyPosition))
                 throw InterpException.Invalid("CAPTURE_IN_GENERATION", $"{what}: scores and patterns grow with every step; capture them in a run over the finished text.");
             CheckEqualCounts(scope, capture.Where, what);
-            capture.Transform?.Check(point, scope.Catalogue.Shape(point, -1, -1, -1));
+            capture.Transform?.Check(point, scope.Shape(point, capture.Where));
             yield return new CheckedCapture(capture.NameFor(point), point, capture, AsRegion: false);
         }
     }

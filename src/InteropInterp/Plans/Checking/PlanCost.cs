@@ -24,6 +24,8 @@ public sealed record PlanCost(
         // Scores and weighted sum; half of them lie above the diagonal.
         var attention = 4.0 * heads * total * (c.IsCausal ? 0.5 : 1);
         var flops = rows * (layers * total * (perToken + attention) + 2.0 * d * c.OutputVocabularySize * logitPositions);
+        var added = Added(plan);
+        flops += rows * total * added.Sum(a => a.Flops);
         if (plan.NeedsGradient) flops *= 2;
 
         var captures = plan.Captures.Where(x => !x.AsRegion).ToDictionary(x => x.Name, x => Shape(plan, x));
@@ -33,7 +35,9 @@ public sealed record PlanCost(
         var patterns = plan.Captures.Select(x => x.Point).Concat(plan.Interventions.SelectMany(i => i.Points))
             .Any(p => p.Site is HookSite.AttnScores or HookSite.Pattern) ? 4 * c.HeadCount * total * total : 0;
         var layer = total * (6 * d + 3 * qkv + 3 * m) + patterns;
-        var working = element * (layer * (plan.NeedsGradient ? Math.Max(1, layers) : 1) + logitPositions * c.OutputVocabularySize * 2)
+        // A pass forgets what an op needed; a recorded one keeps it.
+        var extra = total * (plan.NeedsGradient ? added.Sum(a => a.Values) : added.Select(a => a.Values).DefaultIfEmpty().Max());
+        var working = element * (extra + layer * (plan.NeedsGradient ? Math.Max(1, layers) : 1) + logitPositions * c.OutputVocabularySize * 2)
             + (newTokens > 0 ? element * 2 * layers * c.KeyHeads * c.HeadWidth * total : 0);
 
         foreach (var source in plan.Sources.Values)
@@ -47,7 +51,7 @@ public sealed record PlanCost(
     private static IReadOnlyList<long> Shape(CheckedPlan plan, CheckedCapture capture)
     {
         var where = capture.Capture.Where;
-        return [.. plan.Catalogue.Axes(capture.Point).Select((axis, i) => axis switch
+        IReadOnlyList<long> shape = [.. plan.Catalogue.Axes(capture.Point).Select((axis, i) => axis switch
         {
             HookAxis.Batch => where.Rows.Within(plan.RowCount).Length,
             HookAxis.Position => Count(where.Positions, plan),
@@ -55,7 +59,15 @@ public sealed record PlanCost(
             HookAxis.Head or HookAxis.KeyHead => where.Heads.Within((int)plan.Catalogue.Size(axis)!.Value).Length,
             _ => where.Last.Within((int)plan.Catalogue.Size(axis)!.Value).Length,
         })];
+        return capture.Capture.Transform?.Shape(shape) ?? shape;
     }
+
+    // Of each op at each of its points, and of each transform.
+    private static List<PositionCost> Added(CheckedPlan plan) =>
+    [
+        .. plan.Interventions.SelectMany(i => Enumerable.Repeat(i.Intervention.Op.Cost, i.Points.Count)),
+        .. plan.Captures.Where(c => c.Capture.Transform is not null).Select(c => c.Capture.Transform!.Cost),
+    ];
 
     private static long Count(Positions positions, CheckedPlan plan) =>
         plan.Plan.Generation is null ? positions.Within(plan.Length).Length : positions.IsAll ? plan.Length + plan.Plan.Generation.MaxNewTokens - 1 : -1;

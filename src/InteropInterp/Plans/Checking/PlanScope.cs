@@ -64,6 +64,14 @@ internal sealed record PlanScope(HookCatalogue Catalogue, Plan Plan, Transformer
         }
     }
 
+    /// <summary>The shape of a selected part in the point's own axis order; -1 for rows and positions, which a run decides.</summary>
+    public IReadOnlyList<long> Shape(HookPoint point, Selector where) => [.. Catalogue.Axes(point).Select(axis => axis switch
+    {
+        HookAxis.Batch or HookAxis.Position or HookAxis.KeyPosition => -1,
+        HookAxis.Head or HookAxis.KeyHead => where.Heads.Resolve((int)Catalogue.Size(axis)!.Value, "head").Length,
+        _ => where.Last.Resolve((int)Catalogue.Size(axis)!.Value, "index").Length,
+    })];
+
     /// <summary>What an op is told of the region it will edit.</summary>
     public OpTarget Target(HookPoint point, Selector where)
     {

@@ -104,7 +104,7 @@ internal sealed class HookTable : IActivationHooks
         if (declared.Op is CallbackOp callback)
         {
             fired.Count(intervention.Index, point, batch.Rows.Count);
-            value = Call(callback, point, value, isShared);
+            value = Call(callback, point, value, isShared, Tape is { IsRecording: true } && !declared.Gradient);
             isShared = false;
             return value;
         }
@@ -119,11 +119,11 @@ internal sealed class HookTable : IActivationHooks
         return value;
     }
 
-    private Tensor Call(CallbackOp callback, HookPoint point, Tensor value, bool isShared)
+    private Tensor Call(CallbackOp callback, HookPoint point, Tensor value, bool isShared, bool isRecorded)
     {
         // What was kept before, or belongs to a weight, must not change under the callback's hands.
-        var given = isShared || captures.Holds(value) || Tape is { IsRecording: true } || !value.is_contiguous() ? value.detach().contiguous().clone() : value;
-        var before = Tape is { IsRecording: true } ? given.clone() : null;
+        var given = isShared || isRecorded || captures.Holds(value) || !value.is_contiguous() ? value.detach().contiguous().clone() : value;
+        var before = isRecorded ? given.clone() : null;
         var returned = callback.Function(given, new CallbackContext(point, batch.Step));
         if (returned is not null)
         {
@@ -133,7 +133,7 @@ internal sealed class HookTable : IActivationHooks
         }
         if (before is null) return returned ?? given;
         // Recording: a callback that only looked leaves the graph whole; one that edited cannot be differentiated through.
-        if (returned is null && given.equal(before).item<bool>()) return value;
+        if (returned is null && given.eq(before).all().item<bool>()) return value;
         throw InterpException.Precondition("GRADIENT_THROUGH_CALLBACK",
             $"The callback at '{point.Name}' edits the activation between a point whose gradient is asked for and the objective; its derivative is unknown. " +
             "Use a declared intervention there (set, add, scale, project, patch).");

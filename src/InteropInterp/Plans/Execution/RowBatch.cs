@@ -55,7 +55,7 @@ internal sealed class RowBatch
     /// <summary>What attention must be told: padding behind a causal row is in nobody's past and needs no mask.</summary>
     public Tensor? AttentionMask(TransformerConfig config) => HasMask || PadsInFront || !config.IsCausal ? Mask : null;
 
-    public AttentionLayout Layout(TransformerConfig config, KeyValueCache? cache, Device device) =>
+    public RectangularLayout Layout(TransformerConfig config, KeyValueCache? cache, Device device) =>
         new(config, Geometry.Rows.Count, Geometry.Length, AttentionMask(config), cache, device);
 
     /// <summary>Of each row the position at <paramref name="index"/> (negative: from its end), where it stands in the batch.</summary>

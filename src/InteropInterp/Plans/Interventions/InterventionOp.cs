@@ -20,6 +20,9 @@ public abstract record InterventionOp
     /// <summary>The named source of the plan that it takes values from, and what it captures there; null for none.</summary>
     public virtual SourceRead? Reads => null;
 
+    /// <summary>What applying it costs at one position, beside the region: for reports, and for how a plan is cut into batches.</summary>
+    public virtual PositionCost Cost => default;
+
     /// <summary>The new region.</summary>
     /// <param name="region">[rows, positions, heads (where the point has them), last axis].</param>
     public abstract Tensor Apply(Tensor region, OpInput input);

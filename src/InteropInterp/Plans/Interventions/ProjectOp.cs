@@ -1,3 +1,4 @@
+using InteropInterp.Native.Operators;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Plans.Interventions;
@@ -24,7 +25,7 @@ public sealed record ProjectOp(Tensor Directions, bool Keep = false) : Intervent
     {
         // Q of a QR factorisation: [last axis, count], orthonormal.
         var (basis, _) = linalg.qr(Directions.to(region.dtype, region.device).t());
-        var within = region.matmul(basis).matmul(basis.t());
+        var within = region.MatMul(basis).MatMul(basis.t());
         return Keep ? within : region - within;
     }
 }

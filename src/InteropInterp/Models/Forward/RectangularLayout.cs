@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 
 namespace InteropInterp.Models.Forward;
 
-/// <summary>Who may attend to whom in a rectangular batch: positions, padding, causality, local windows, cached keys.</summary>
-internal sealed class AttentionLayout : IDisposable
+/// <summary>Rows of one length, padded if need be: positions, padding, causality, local windows, cached keys.</summary>
+internal sealed class RectangularLayout : ITokenLayout, IDisposable
 {
     private readonly TransformerConfig config;
     private readonly Dictionary<bool, Tensor?> masks = [];
@@ -13,7 +13,7 @@ internal sealed class AttentionLayout : IDisposable
     /// <param name="length">New positions per row.</param>
     /// <param name="keyMask">[batch, cached + length] booleans, true where a token stands; null where no row is padded.</param>
     /// <param name="cache">Positions already seen.</param>
-    public AttentionLayout(TransformerConfig config, long batch, long length, Tensor? keyMask, KeyValueCache? cache, Device device)
+    public RectangularLayout(TransformerConfig config, long batch, long length, Tensor? keyMask, KeyValueCache? cache, Device device)
     {
         this.config = config;
         Batch = batch;
@@ -38,9 +38,9 @@ internal sealed class AttentionLayout : IDisposable
 
     public long Batch { get; }
     public long Length { get; }
-    public long Past { get; }
-    public KeyValueCache? Cache { get; }
-    public Device Device { get; }
+    private long Past { get; }
+    private KeyValueCache? Cache { get; }
+    private Device Device { get; }
 
     /// <summary>[batch or 1, pos] int64.</summary>
     public Tensor Positions { get; }
@@ -48,13 +48,24 @@ internal sealed class AttentionLayout : IDisposable
     /// <summary>Tokens in the longest row, cached ones included.</summary>
     public long LongestPosition { get; }
 
-    public Tensor? KeyMask { get; }
+    private Tensor? KeyMask { get; }
 
-    /// <summary>Whether plain causality says it all, so that no mask needs to be made.</summary>
-    public bool IsPlainCausal(int layer) => config.IsCausal && KeyMask is null && Past == 0 && !IsWindowed(layer);
+    public Tensor? Present => KeyMask?.narrow(1, Past, Length);
 
-    /// <summary>[batch or 1, 1, query, key] booleans, true where attention is allowed; null where everything is.</summary>
-    public Tensor? Mask(int layer)
+    public Tensor Attend(Tensor q, Tensor k, Tensor v, int layer, IActivationHooks hooks)
+    {
+        (q, k, v) = (q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2));
+        if (Cache is not null) (k, v) = Cache.Append(layer, k, v);
+        return AttentionKernel.Apply(config, q, k, v, () => Mask(layer), IsPlainCausal(layer), layer, hooks).transpose(1, 2);
+    }
+
+    public void Finish() => Cache?.Advance(Length);
+
+    // Plain causality says it all: no mask needs to be made.
+    private bool IsPlainCausal(int layer) => config.IsCausal && KeyMask is null && Past == 0 && !IsWindowed(layer);
+
+    // [batch or 1, 1, query, key] booleans, true where attention is allowed; null where everything is.
+    private Tensor? Mask(int layer)
     {
         var windowed = IsWindowed(layer);
         // Built within the scope of some layer, but good for all.
