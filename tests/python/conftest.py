@@ -15,6 +15,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGE = REPOSITORY / "python"
 SHARED = Path(os.environ.get("INTEROPINTERP_SHARED") or REPOSITORY.parent / "shared")
 sys.path.insert(0, str(PACKAGE))
+# On a machine that others use too, libgomp's threads would spin for milliseconds at the end of every small product.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def environment(door: str = "", *site: str, **more: str) -> dict[str, str]:
@@ -114,11 +116,10 @@ def engine(request):
 
     if request.param == "in-process":
         client = interopinterp.local()
-        print(f"{client.door}: the engine")
+        assert client.door == os.environ.get("INTEROPINTERP_DOOR", client.door)
         yield client
     else:
         client = interopinterp.connect(request.getfixturevalue("server").addresses[request.param])
-        client.name = request.param
         yield client
         client.close()
 

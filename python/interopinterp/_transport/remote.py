@@ -111,8 +111,8 @@ class Grpc(Transport):
                     value = answer(metric, self._logits(message.question), message.question.is_probe)
                     replies.put(pb.CallbackSweepRequest(reply=pb.MetricReply(value=value)))
         finally:
-            messages.close()
             replies.put(None)
+            messages.close()
         return message.result
 
     def _logits(self, question: pb.MetricQuestion) -> Any:
