@@ -138,6 +138,13 @@ def over_grpc(engine):
         pytest.skip("over gRPC only")
 
 
+@pytest.fixture
+def dictionaries(engine):
+    """Skips where the engine was built without them."""
+    if "dictionaries" not in engine.info().capabilities:
+        pytest.skip("this engine has no dictionaries")
+
+
 @pytest.fixture(scope="session")
 def model_folder(engine):
     """The four-layer GPT-2 of the goldens, as the engine's from_pretrained takes it."""
