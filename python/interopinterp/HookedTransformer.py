@@ -98,6 +98,9 @@ class HookedTransformer(Loading, Tokens, Forward, Generation, Gradients, Saes, W
             return name
         if name in self.aliases:
             return self.aliases[name]
+        if ".hook_sae_" in name:
+            raise FailedPreconditionError("SAE_POINT", f"'{name}' can be cached (run_with_cache_with_saes) where that SAE is attached, but takes no "
+                                          "hooks: ops.splice(sae, scale={feature: 0}) at the SAE's hook point edits its codes.")
         raise unknown("UNKNOWN_HOOK_POINT", "hook point", name, [*self.hook_dict, *self.aliases], "model.hook_dict has them all.")
 
     def check_hooks_to_add(self, hook_point: HookPoint, hook_point_name: str, hook: Any, **_: Any) -> None:

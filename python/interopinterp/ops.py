@@ -101,9 +101,14 @@ def project(directions: Any, keep: bool = False, **where: Any) -> Op:
     return Op("project", where, {"directions": _array("project", directions), "keep": keep})
 
 
-def splice(sae: Any, use_error_term: bool = False, **where: Any) -> Op:
-    """An SAE's reconstruction in place of the activation; with use_error_term what it misses is added again."""
-    return Op("splice", where, {"sae": sae, "use_error_term": use_error_term})
+def splice(
+    sae: Any, use_error_term: bool = False, clamp: dict[int, float] | None = None, scale: dict[int, float] | None = None, **where: Any
+) -> Op:
+    """An SAE's reconstruction in place of the activation; with use_error_term what it misses is added again.
+
+    clamp, scale  codes to change before it decodes: feature -> value, feature -> factor (0 ablates)
+    """
+    return Op("splice", where, {"sae": sae, "use_error_term": use_error_term, "clamp": clamp or {}, "scale": scale or {}})
 
 
 def feature(sae: Any, features: Any, clamp: float | None = None, scale: float | None = None, **where: Any) -> Op:
@@ -158,6 +163,14 @@ def _write_project(op: Op, intervention: pb.Intervention, scope: Any) -> None:
     intervention.project.keep = op.values["keep"]
 
 
+def _write_splice(op: Op, intervention: pb.Intervention, scope: Any) -> None:
+    intervention.splice.dictionary = scope.dictionary(op.values["sae"])
+    intervention.splice.use_error_term = op.values["use_error_term"]
+    for kind in ("clamp", "scale"):
+        for feature, value in op.values[kind].items():
+            intervention.splice.edits.add(features=[feature], **{kind: value})
+
+
 def _write_feature(op: Op, intervention: pb.Intervention, scope: Any) -> None:
     values = op.values
     intervention.feature.dictionary = scope.dictionary(values["sae"])
@@ -167,12 +180,9 @@ def _write_feature(op: Op, intervention: pb.Intervention, scope: Any) -> None:
 
 
 _WRITERS = {
-    "zero": lambda op, intervention, scope: intervention.zero.SetInParent(),
-    "scale": lambda op, intervention, scope: intervention.scale.MergeFrom(pb.ScaleOp(factor=op.values["factor"])) or
-    intervention.scale.SetInParent(),
+    "zero": lambda op, intervention, scope: intervention.zero.CopyFrom(pb.ZeroOp()),
+    "scale": lambda op, intervention, scope: intervention.scale.CopyFrom(pb.ScaleOp(factor=op.values["factor"])),
     "set": _write_value, "add": _write_value, "mean": _write_mean, "patch": _write_patch, "project": _write_project,
-    "splice": lambda op, intervention, scope: intervention.splice.CopyFrom(
-        pb.SpliceOp(dictionary=scope.dictionary(op.values["sae"]), use_error_term=op.values["use_error_term"])),
-    "feature": _write_feature,
+    "splice": _write_splice, "feature": _write_feature,
     "steer": lambda op, intervention, scope: intervention.steer.CopyFrom(
         pb.SteerOp(dictionary=scope.dictionary(op.values["sae"]), feature=op.values["feature"], amount=op.values["amount"]))}

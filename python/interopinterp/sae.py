@@ -31,13 +31,21 @@ class SAE:
         self._become(told)
 
     @classmethod
-    def load_from_disk(cls, path: str | os.PathLike, device: Any = None, dtype: Any = "float32") -> "SAE":
-        """Loads a SAELens folder or another format that the engine reads; on a server: below its model roots."""
+    def load_from_disk(
+        cls, path: str | os.PathLike, device: Any = None, dtype: Any = "float32", activation_scale: float | None = None,
+        ignore_unknown_fields: bool = False,
+    ) -> "SAE":
+        """Loads a SAELens folder or another format that the engine reads; on a server: below its model roots.
+
+        activation_scale       what activations were multiplied by in training, where its files do not say
+        ignore_unknown_fields  pass over fields of its config that the engine does not know
+        """
         from interopinterp.client import local
 
         transport = (cls._client or local()).transport
         request = pb.LoadDictionaryRequest(
-            path=os.fspath(path), data_type=arrays.DATA_TYPES[arrays.dtype_name(dtype)], device="" if device is None else str(device))
+            path=os.fspath(path), data_type=arrays.DATA_TYPES[arrays.dtype_name(dtype)], device="" if device is None else str(device),
+            activation_scale=activation_scale, ignore_unknown_fields=ignore_unknown_fields)
         return cls(transport, transport.call(request).dictionary, request)
 
     load_from_pretrained = load_from_disk
@@ -56,14 +64,17 @@ class SAE:
         with self.transport.loans() as loans:
             return self.transport.take(self.transport.call(pb.EncodeRequest(dictionary=self._name, activations=loans.tensor(x))).codes)
 
-    def decode(self, feature_acts: Any) -> Any:
-        """Activations [..., d_in] of feature activations [..., d_sae]."""
+    def decode(self, feature_acts: Any, x: Any = None) -> Any:
+        """Activations [..., d_in] of feature activations [..., d_sae]; x is what they are features of, where each token is normalised."""
         with self.transport.loans() as loans:
-            return self.transport.take(self.transport.call(pb.DecodeRequest(dictionary=self._name, codes=loans.tensor(feature_acts))).activations)
+            request = pb.DecodeRequest(dictionary=self._name, codes=loans.tensor(feature_acts))
+            if x is not None:
+                request.activations.CopyFrom(loans.tensor(x))
+            return self.transport.take(self.transport.call(request).activations)
 
     def forward(self, x: Any) -> Any:
         """The reconstruction of activations [..., d_in]."""
-        return self.decode(self.encode(x))
+        return self.decode(self.encode(x), x)
 
     __call__ = forward
 

@@ -10,8 +10,10 @@ from interopinterp._plan import PlanScope
 from interopinterp.errors import InvalidArgumentError, unknown
 from interopinterp.sae import SAE
 
-# What can be seen of an SAE in a model, behind the name of its hook point.
-_INPUT, _ACTS, _OUTPUT = "hook_sae_input", "hook_sae_acts_post", "hook_sae_output"
+# What can be seen of an SAE in a model, behind the name of its hook point, and which part of it that is.
+_PARTS = {
+    "hook_sae_input": None, "hook_sae_acts_pre": pb.DICTIONARY_PART_PRE_ACTIVATIONS, "hook_sae_acts_post": pb.DICTIONARY_PART_CODES,
+    "hook_sae_recons": pb.DICTIONARY_PART_RECONSTRUCTION, "hook_sae_error": pb.DICTIONARY_PART_ERROR, "hook_sae_output": None}
 
 
 class Saes:
@@ -58,8 +60,8 @@ class Saes:
     def run_with_cache_with_saes(
         self, *model_args: Any, saes: SAE | list[SAE] = (), reset_saes_end: bool = True, use_error_term: bool | None = None, **model_kwargs: Any
     ) -> tuple[Any, Any]:
-        """run_with_cache with SAEs attached. Beside each one's hook point the cache has NAME.hook_sae_input [..., d_in],
-        NAME.hook_sae_acts_post [..., d_sae] and NAME.hook_sae_output [..., d_in].
+        """run_with_cache with SAEs attached. Behind each one's hook point the cache has NAME.hook_sae_input, hook_sae_recons, hook_sae_error and
+        hook_sae_output [..., d_in], and hook_sae_acts_pre and hook_sae_acts_post [..., d_sae].
         """
         with self.saes(saes, reset_saes_end, use_error_term):
             return self.run_with_cache(*model_args, **model_kwargs)
@@ -67,13 +69,13 @@ class Saes:
     def run_with_hooks_with_saes(
         self, *model_args: Any, saes: SAE | list[SAE] = (), reset_saes_end: bool = True, use_error_term: bool | None = None, **model_kwargs: Any
     ) -> Any:
-        """run_with_hooks with SAEs attached. Features are edited by ops.feature(sae, ...) at the SAE's hook point."""
+        """run_with_hooks with SAEs attached. Features are edited by ops.splice(sae, scale={feature: 0}) instead."""
         with self.saes(saes, reset_saes_end, use_error_term):
             return self.run_with_hooks(*model_args, **model_kwargs)
 
     def sae_names(self) -> dict[str, tuple[str, str]]:
         """Names of what can be cached of attached SAEs, as (hook point, what)."""
-        return {f"{point}.{what}": (point, what) for point in self._saes for what in (_INPUT, _ACTS, _OUTPUT)}
+        return {f"{point}.{what}": (point, what) for point in self._saes for what in _PARTS}
 
     def splice_saes(self, scope: PlanScope) -> None:
         """Writes the attached SAEs into a plan."""
@@ -84,6 +86,6 @@ class Saes:
     def capture_sae(self, scope: PlanScope, name: str, where: pb.Selector) -> None:
         """Writes what is to be cached of an attached SAE into a plan."""
         point, what = self.sae_names()[name]
-        capture = scope.plan.captures.add(point=point, name=name, before=what != _OUTPUT, where=where)
-        if what == _ACTS:
-            capture.codes.dictionary = scope.dictionary(self._saes[point][0])
+        capture = scope.plan.captures.add(point=point, name=name, before=what != "hook_sae_output", where=where)
+        if _PARTS[what] is not None:
+            capture.codes.CopyFrom(pb.CodesTransform(dictionary=scope.dictionary(self._saes[point][0]), part=_PARTS[what]))

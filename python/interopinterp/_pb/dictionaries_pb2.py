@@ -14,7 +14,7 @@ _sym_db = _symbol_database.Default()
 from interopinterp._pb import tensors_pb2 as interopinterp_dot_v1_dot_tensors__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#interopinterp/v1/dictionaries.proto\x12\x10interopinterp.v1\x1a\x1einteropinterp/v1/tensors.proto\"}\n\x15LoadDictionaryRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12-\n\tdata_type\x18\x02 \x01(\x0e\x32\x1a.interopinterp.v1.DataType\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\x17\n\x0f\x66old_w_dec_norm\x18\x04 \x01(\x08\"J\n\x16LoadDictionaryResponse\x12\x30\n\ndictionary\x18\x01 \x01(\x0b\x32\x1c.interopinterp.v1.Dictionary\"\xc4\x01\n\nDictionary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x02 \x01(\t\x12\x0c\n\x04\x64_in\x18\x03 \x01(\x05\x12\r\n\x05\x64_sae\x18\x04 \x01(\x05\x12\x11\n\thook_name\x18\x05 \x01(\t\x12-\n\tdata_type\x18\x06 \x01(\x0e\x32\x1a.interopinterp.v1.DataType\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\x13\n\x0b\x63onfig_json\x18\x08 \x01(\t\x12\x0e\n\x06\x64igest\x18\t \x01(\t\"$\n\x14GetDictionaryRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"I\n\x15GetDictionaryResponse\x12\x30\n\ndictionary\x18\x01 \x01(\x0b\x32\x1c.interopinterp.v1.Dictionary\"&\n\x16\x43loseDictionaryRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x19\n\x17\x43loseDictionaryResponse\"\x8a\x01\n\rEncodeRequest\x12\x12\n\ndictionary\x18\x01 \x01(\t\x12-\n\x0b\x61\x63tivations\x18\x02 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\x12\x1f\n\x12inline_limit_bytes\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x15\n\x13_inline_limit_bytes\"9\n\x0e\x45ncodeResponse\x12\'\n\x05\x63odes\x18\x01 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\"\x84\x01\n\rDecodeRequest\x12\x12\n\ndictionary\x18\x01 \x01(\t\x12\'\n\x05\x63odes\x18\x02 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\x12\x1f\n\x12inline_limit_bytes\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x15\n\x13_inline_limit_bytes\"?\n\x0e\x44\x65\x63odeResponse\x12-\n\x0b\x61\x63tivations\x18\x01 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\"1\n\x1bGetDictionaryWeightsRequest\x12\x12\n\ndictionary\x18\x01 \x01(\t\"\xb6\x01\n\x1cGetDictionaryWeightsResponse\x12L\n\x07weights\x18\x01 \x03(\x0b\x32;.interopinterp.v1.GetDictionaryWeightsResponse.WeightsEntry\x1aH\n\x0cWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.interopinterp.v1.Tensor:\x02\x38\x01\x32\xd3\x04\n\x11\x44ictionaryService\x12\x63\n\x0eLoadDictionary\x12\'.interopinterp.v1.LoadDictionaryRequest\x1a(.interopinterp.v1.LoadDictionaryResponse\x12`\n\rGetDictionary\x12&.interopinterp.v1.GetDictionaryRequest\x1a\'.interopinterp.v1.GetDictionaryResponse\x12\x66\n\x0f\x43loseDictionary\x12(.interopinterp.v1.CloseDictionaryRequest\x1a).interopinterp.v1.CloseDictionaryResponse\x12K\n\x06\x45ncode\x12\x1f.interopinterp.v1.EncodeRequest\x1a .interopinterp.v1.EncodeResponse\x12K\n\x06\x44\x65\x63ode\x12\x1f.interopinterp.v1.DecodeRequest\x1a .interopinterp.v1.DecodeResponse\x12u\n\x14GetDictionaryWeights\x12-.interopinterp.v1.GetDictionaryWeightsRequest\x1a..interopinterp.v1.GetDictionaryWeightsResponseB\x1c\xaa\x02\x19InteropInterp.Protocol.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#interopinterp/v1/dictionaries.proto\x12\x10interopinterp.v1\x1a\x1einteropinterp/v1/tensors.proto\"\xd0\x01\n\x15LoadDictionaryRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12-\n\tdata_type\x18\x02 \x01(\x0e\x32\x1a.interopinterp.v1.DataType\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\x17\n\x0f\x66old_w_dec_norm\x18\x04 \x01(\x08\x12\x1d\n\x10\x61\x63tivation_scale\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x15ignore_unknown_fields\x18\x06 \x01(\x08\x42\x13\n\x11_activation_scale\"J\n\x16LoadDictionaryResponse\x12\x30\n\ndictionary\x18\x01 \x01(\x0b\x32\x1c.interopinterp.v1.Dictionary\"\xc4\x01\n\nDictionary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x02 \x01(\t\x12\x0c\n\x04\x64_in\x18\x03 \x01(\x05\x12\r\n\x05\x64_sae\x18\x04 \x01(\x05\x12\x11\n\thook_name\x18\x05 \x01(\t\x12-\n\tdata_type\x18\x06 \x01(\x0e\x32\x1a.interopinterp.v1.DataType\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\x13\n\x0b\x63onfig_json\x18\x08 \x01(\t\x12\x0e\n\x06\x64igest\x18\t \x01(\t\"$\n\x14GetDictionaryRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"I\n\x15GetDictionaryResponse\x12\x30\n\ndictionary\x18\x01 \x01(\x0b\x32\x1c.interopinterp.v1.Dictionary\"&\n\x16\x43loseDictionaryRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x19\n\x17\x43loseDictionaryResponse\"\x8a\x01\n\rEncodeRequest\x12\x12\n\ndictionary\x18\x01 \x01(\t\x12-\n\x0b\x61\x63tivations\x18\x02 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\x12\x1f\n\x12inline_limit_bytes\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x15\n\x13_inline_limit_bytes\"9\n\x0e\x45ncodeResponse\x12\'\n\x05\x63odes\x18\x01 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\"\xb3\x01\n\rDecodeRequest\x12\x12\n\ndictionary\x18\x01 \x01(\t\x12\'\n\x05\x63odes\x18\x02 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\x12\x1f\n\x12inline_limit_bytes\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12-\n\x0b\x61\x63tivations\x18\x04 \x01(\x0b\x32\x18.interopinterp.v1.TensorB\x15\n\x13_inline_limit_bytes\"?\n\x0e\x44\x65\x63odeResponse\x12-\n\x0b\x61\x63tivations\x18\x01 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\"1\n\x1bGetDictionaryWeightsRequest\x12\x12\n\ndictionary\x18\x01 \x01(\t\"\xb6\x01\n\x1cGetDictionaryWeightsResponse\x12L\n\x07weights\x18\x01 \x03(\x0b\x32;.interopinterp.v1.GetDictionaryWeightsResponse.WeightsEntry\x1aH\n\x0cWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.interopinterp.v1.Tensor:\x02\x38\x01\x32\xd3\x04\n\x11\x44ictionaryService\x12\x63\n\x0eLoadDictionary\x12\'.interopinterp.v1.LoadDictionaryRequest\x1a(.interopinterp.v1.LoadDictionaryResponse\x12`\n\rGetDictionary\x12&.interopinterp.v1.GetDictionaryRequest\x1a\'.interopinterp.v1.GetDictionaryResponse\x12\x66\n\x0f\x43loseDictionary\x12(.interopinterp.v1.CloseDictionaryRequest\x1a).interopinterp.v1.CloseDictionaryResponse\x12K\n\x06\x45ncode\x12\x1f.interopinterp.v1.EncodeRequest\x1a .interopinterp.v1.EncodeResponse\x12K\n\x06\x44\x65\x63ode\x12\x1f.interopinterp.v1.DecodeRequest\x1a .interopinterp.v1.DecodeResponse\x12u\n\x14GetDictionaryWeights\x12-.interopinterp.v1.GetDictionaryWeightsRequest\x1a..interopinterp.v1.GetDictionaryWeightsResponseB\x1c\xaa\x02\x19InteropInterp.Protocol.V1b\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'interopinterp.v1.dictionaries_pb2', globals())
@@ -24,34 +24,34 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._serialized_options = b'\252\002\031InteropInterp.Protocol.V1'
   _GETDICTIONARYWEIGHTSRESPONSE_WEIGHTSENTRY._options = None
   _GETDICTIONARYWEIGHTSRESPONSE_WEIGHTSENTRY._serialized_options = b'8\001'
-  _LOADDICTIONARYREQUEST._serialized_start=89
-  _LOADDICTIONARYREQUEST._serialized_end=214
-  _LOADDICTIONARYRESPONSE._serialized_start=216
-  _LOADDICTIONARYRESPONSE._serialized_end=290
-  _DICTIONARY._serialized_start=293
-  _DICTIONARY._serialized_end=489
-  _GETDICTIONARYREQUEST._serialized_start=491
-  _GETDICTIONARYREQUEST._serialized_end=527
-  _GETDICTIONARYRESPONSE._serialized_start=529
-  _GETDICTIONARYRESPONSE._serialized_end=602
-  _CLOSEDICTIONARYREQUEST._serialized_start=604
-  _CLOSEDICTIONARYREQUEST._serialized_end=642
-  _CLOSEDICTIONARYRESPONSE._serialized_start=644
-  _CLOSEDICTIONARYRESPONSE._serialized_end=669
-  _ENCODEREQUEST._serialized_start=672
-  _ENCODEREQUEST._serialized_end=810
-  _ENCODERESPONSE._serialized_start=812
-  _ENCODERESPONSE._serialized_end=869
-  _DECODEREQUEST._serialized_start=872
-  _DECODEREQUEST._serialized_end=1004
-  _DECODERESPONSE._serialized_start=1006
-  _DECODERESPONSE._serialized_end=1069
-  _GETDICTIONARYWEIGHTSREQUEST._serialized_start=1071
-  _GETDICTIONARYWEIGHTSREQUEST._serialized_end=1120
-  _GETDICTIONARYWEIGHTSRESPONSE._serialized_start=1123
-  _GETDICTIONARYWEIGHTSRESPONSE._serialized_end=1305
-  _GETDICTIONARYWEIGHTSRESPONSE_WEIGHTSENTRY._serialized_start=1233
-  _GETDICTIONARYWEIGHTSRESPONSE_WEIGHTSENTRY._serialized_end=1305
-  _DICTIONARYSERVICE._serialized_start=1308
-  _DICTIONARYSERVICE._serialized_end=1903
+  _LOADDICTIONARYREQUEST._serialized_start=90
+  _LOADDICTIONARYREQUEST._serialized_end=298
+  _LOADDICTIONARYRESPONSE._serialized_start=300
+  _LOADDICTIONARYRESPONSE._serialized_end=374
+  _DICTIONARY._serialized_start=377
+  _DICTIONARY._serialized_end=573
+  _GETDICTIONARYREQUEST._serialized_start=575
+  _GETDICTIONARYREQUEST._serialized_end=611
+  _GETDICTIONARYRESPONSE._serialized_start=613
+  _GETDICTIONARYRESPONSE._serialized_end=686
+  _CLOSEDICTIONARYREQUEST._serialized_start=688
+  _CLOSEDICTIONARYREQUEST._serialized_end=726
+  _CLOSEDICTIONARYRESPONSE._serialized_start=728
+  _CLOSEDICTIONARYRESPONSE._serialized_end=753
+  _ENCODEREQUEST._serialized_start=756
+  _ENCODEREQUEST._serialized_end=894
+  _ENCODERESPONSE._serialized_start=896
+  _ENCODERESPONSE._serialized_end=953
+  _DECODEREQUEST._serialized_start=956
+  _DECODEREQUEST._serialized_end=1135
+  _DECODERESPONSE._serialized_start=1137
+  _DECODERESPONSE._serialized_end=1200
+  _GETDICTIONARYWEIGHTSREQUEST._serialized_start=1202
+  _GETDICTIONARYWEIGHTSREQUEST._serialized_end=1251
+  _GETDICTIONARYWEIGHTSRESPONSE._serialized_start=1254
+  _GETDICTIONARYWEIGHTSRESPONSE._serialized_end=1436
+  _GETDICTIONARYWEIGHTSRESPONSE_WEIGHTSENTRY._serialized_start=1364
+  _GETDICTIONARYWEIGHTSRESPONSE_WEIGHTSENTRY._serialized_end=1436
+  _DICTIONARYSERVICE._serialized_start=1439
+  _DICTIONARYSERVICE._serialized_end=2034
 # @@protoc_insertion_point(module_scope)
