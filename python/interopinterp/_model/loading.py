@@ -31,6 +31,13 @@ def load_options(
         n_ctx=n_ctx, default_prepend_bos=default_prepend_bos)
 
 
+def official_name(name: str) -> str:
+    """The hub's name of a model that TransformerLens knows by another; anything else as it is."""
+    if os.path.exists(name):
+        return name
+    return "gpt2" if name == "gpt2-small" else f"EleutherAI/{name}" if name.startswith("pythia-") else name
+
+
 class Loading:
     """Loading, making, saving, and moving models."""
 
@@ -65,7 +72,7 @@ class Loading:
         refuse_unknown("from_pretrained", from_pretrained_kwargs, cls.from_pretrained.__code__.co_varnames)
         options = load_options(fold_ln, center_writing_weights, center_unembed, fold_value_biases, device, dtype, first_n_layers, n_ctx,
                                default_prepend_bos)
-        request = pb.LoadModelRequest(path=os.fspath(model_name), options=options)
+        request = pb.LoadModelRequest(path=official_name(os.fspath(model_name)), options=options)
         transport = cls._transport_of()
         return cls._opened(transport, transport.call(request).model, request, tokenizer, default_padding_side)
 
