@@ -1,5 +1,6 @@
 using Grpc.AspNetCore.Server.Model;
 using Grpc.Reflection;
+using InteropInterp.Dictionaries;
 using InteropInterp.Models;
 using InteropInterp.Protocol;
 using InteropInterp.Protocol.Handlers;
@@ -24,7 +25,7 @@ internal static class EngineServices
 {
     private static readonly Google.Protobuf.Reflection.ServiceDescriptor[] Services =
     [
-        ModelService.Descriptor, TokenService.Descriptor, RunService.Descriptor, TensorService.Descriptor, ServerService.Descriptor,
+        ModelService.Descriptor, TokenService.Descriptor, RunService.Descriptor, TensorService.Descriptor, DictionaryService.Descriptor, ServerService.Descriptor,
     ];
 
     public static void AddEngine(this IServiceCollection services, ServerOptions options)
@@ -53,6 +54,7 @@ internal static class EngineServices
             Tensors = provider.GetRequiredService<TensorStore>(),
             Work = provider.GetRequiredService<DeviceWorkers>(),
             Models = new ModelStore(limits.ModelBytes),
+            Dictionaries = new DictionaryStore(),
             Roots = provider.GetRequiredService<ModelRoots>(),
             Options = limits.Execution,
             MaxRequestBytes = limits.RequestBytes,

@@ -98,7 +98,7 @@ public sealed class ModelHandlers(Workspace workspace)
         using var scope = NewDisposeScope();
         var weights = model.Value.Model.StateDict;
         var response = new GetWeightsResponse();
-        foreach (var name in Wanted(request.Names, [.. weights.Names])) response.Weights[name] = results.Give(weights[name], model.Value);
+        foreach (var name in Wanted(request.Names, [.. weights.Names])) response.Weights[name] = results.Give(weights[name], model.Value.Weights);
         results.Keep();
         return new(response);
     }

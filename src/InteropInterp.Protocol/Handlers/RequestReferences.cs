@@ -1,3 +1,4 @@
+using InteropInterp.Dictionaries;
 using InteropInterp.Plans.Interventions;
 using InteropInterp.Protocol.Errors;
 using InteropInterp.Protocol.Mapping;
@@ -6,10 +7,11 @@ using static TorchSharp.torch;
 
 namespace InteropInterp.Protocol.Handlers;
 
-/// <summary>What one request refers to; its tensors live as long as this.</summary>
+/// <summary>What one request refers to; it stays as long as this.</summary>
 internal sealed class RequestReferences(Workspace workspace, HandlerContext context) : IReferences, IDisposable
 {
     private readonly TensorBag bag = new();
+    private readonly List<IDisposable> uses = [];
 
     public Tensor Tensor(V1.Tensor? message, string field)
     {
@@ -20,6 +22,13 @@ internal sealed class RequestReferences(Workspace workspace, HandlerContext cont
             KindOneofCase.Value => TensorMapping.ToEngine(message.Value, $"{field}.value"),
             _ => throw Fields.Missing(field, "a tensor's ref or value"),
         });
+    }
+
+    public SparseDictionary Dictionary(string name)
+    {
+        var use = context.Session.Dictionaries.Take(name);
+        uses.Add(use);
+        return use.Value.Dictionary;
     }
 
     public Func<Tensor, CallbackContext, Tensor?> Hook(long id, string field)
@@ -33,5 +42,9 @@ internal sealed class RequestReferences(Workspace workspace, HandlerContext cont
         return new ClientHook(id, workspace.Tensors, context).Call;
     }
 
-    public void Dispose() => bag.Dispose();
+    public void Dispose()
+    {
+        bag.Dispose();
+        foreach (var use in uses) use.Dispose();
+    }
 }

@@ -32,9 +32,9 @@ internal sealed class ResultTensors : IDisposable
     }
 
     /// <summary>Takes the tensor over.</summary>
-    /// <param name="weightOf">The model whose memory it is; a reference then goes with the model.</param>
+    /// <param name="weights">Of what it is a weight; a reference then goes with that.</param>
     /// <exception cref="InterpException">TENSOR_QUOTA.</exception>
-    public V1.Tensor Give(Tensor tensor, ModelHandle? weightOf = null)
+    public V1.Tensor Give(Tensor tensor, WeightReferences? weights = null)
     {
         var bytes = tensor.numel() * tensor.element_size();
         if (bytes <= inlineLimit && bytes <= InlineTotal - inlined)
@@ -42,8 +42,8 @@ internal sealed class ResultTensors : IDisposable
             inlined += bytes;
             using (tensor) return new V1.Tensor { Value = TensorMapping.ToProto(tensor) };
         }
-        var stored = store.Add(context.Session, tensor, isView: weightOf is not null);
-        weightOf?.Add(stored);
+        var stored = store.Add(context.Session, tensor, isView: weights is not null);
+        weights?.Add(stored);
         given.Add(stored.Number);
         return new V1.Tensor { Ref = stored.ToRef() };
     }

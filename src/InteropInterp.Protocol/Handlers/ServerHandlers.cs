@@ -45,5 +45,5 @@ public sealed class ServerHandlers(Workspace workspace)
         return new(new EndSessionResponse());
     }
 
-    private IEnumerable<string> Capabilities() => workspace.IsInProcess ? ["callbacks"] : ["streams", "shared_memory", "callback_sweeps"];
+    private IEnumerable<string> Capabilities() => workspace.IsInProcess ? ["dictionaries", "callbacks"] : ["dictionaries", "streams", "shared_memory", "callback_sweeps"];
 }

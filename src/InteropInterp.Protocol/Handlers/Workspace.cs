@@ -1,3 +1,4 @@
+using InteropInterp.Dictionaries;
 using InteropInterp.Models;
 using InteropInterp.Plans.Execution;
 using InteropInterp.Protocol.Tensors;
@@ -10,6 +11,7 @@ public sealed record Workspace
     public required TensorStore Tensors { get; init; }
     public required IDeviceWork Work { get; init; }
     public ModelStore Models { get; init; } = ModelStore.Shared;
+    public DictionaryStore Dictionaries { get; init; } = DictionaryStore.Shared;
     public ModelRoots Roots { get; init; } = ModelRoots.Anywhere;
     public ExecutionOptions Options { get; init; } = new();
 

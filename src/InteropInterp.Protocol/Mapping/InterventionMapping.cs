@@ -1,7 +1,7 @@
+using InteropInterp.Dictionaries.Interventions;
 using InteropInterp.Plans.Interventions;
 using InteropInterp.Protocol.Errors;
 using static InteropInterp.Protocol.V1.Intervention;
-using Tensor = TorchSharp.torch.Tensor;
 
 namespace InteropInterp.Protocol.Mapping;
 
@@ -9,7 +9,7 @@ namespace InteropInterp.Protocol.Mapping;
 public static class InterventionMapping
 {
     /// <summary>The ops that are data, for messages that refuse others.</summary>
-    internal const string Declarative = "zero, mean, set, patch_from, add, scale, project";
+    internal const string Declarative = "zero, mean, set, patch_from, add, scale, project, splice, feature, steer";
 
     /// <exception cref="InterpException">FIELD_MISSING where no op is chosen; errors of tensors and references.</exception>
     public static Intervention ToEngine(V1.Intervention message, IReferences references, string field) =>
@@ -20,7 +20,7 @@ public static class InterventionMapping
             IsOptional = message.IsOptional,
         };
 
-    public static V1.Intervention ToProto(Intervention value, Func<Tensor, V1.Tensor> give)
+    public static V1.Intervention ToProto(Intervention value, IReferenceWriter writer)
     {
         var message = new V1.Intervention
         {
@@ -29,7 +29,7 @@ public static class InterventionMapping
             Gradient = value.Gradient,
             IsOptional = value.IsOptional,
         };
-        SetOp(message, value.Op, give);
+        SetOp(message, value.Op, writer);
         return message;
     }
 
@@ -47,12 +47,17 @@ public static class InterventionMapping
         OpOneofCase.Add => new AddOp(references.Tensor(message.Add.Value, $"{field}add.value"), message.Add.HasFactor ? message.Add.Factor : 1),
         OpOneofCase.Scale => new ScaleOp(message.Scale.Factor),
         OpOneofCase.Project => new ProjectOp(references.Tensor(message.Project.Directions, $"{field}project.directions"), message.Project.Keep),
+        OpOneofCase.Splice => new SpliceOp(references.Dictionary(message.Splice.Dictionary))
+        {
+            UseErrorTerm = message.Splice.UseErrorTerm, Edits = [.. message.Splice.Edits.Select((e, i) => FeatureMapping.ToEngine(e, $"{field}splice.edits[{i}]"))],
+        },
+        OpOneofCase.Feature => SpliceOp.Edit(references.Dictionary(message.Feature.Dictionary), FeatureMapping.ToEngine(message.Feature, $"{field}feature")),
+        OpOneofCase.Steer => new SteerOp(references.Dictionary(message.Steer.Dictionary), message.Steer.Feature, message.Steer.Amount),
         OpOneofCase.Callback => new CallbackOp(references.Hook(message.Callback.Id, $"{field}callback")),
-        OpOneofCase.None => throw Fields.Missing($"{field}op", $"one of {Declarative} or callback"),
-        _ => throw new InterpException(ErrorCode.Unimplemented, "OP_NOT_HERE", $"{field}{message.OpCase} is not offered by this server; {Declarative} are."),
+        _ => throw Fields.Missing($"{field}op", $"one of {Declarative} or callback"),
     };
 
-    private static void SetOp(V1.Intervention message, InterventionOp op, Func<Tensor, V1.Tensor> give)
+    private static void SetOp(V1.Intervention message, InterventionOp op, IReferenceWriter writer)
     {
         switch (op)
         {
@@ -63,7 +68,7 @@ public static class InterventionMapping
                 message.Mean = new V1.MeanOp { Source = mean.Source, OverPositions = mean.OverPositions };
                 break;
             case SetOp set:
-                message.Set = new V1.SetOp { Value = give(set.Value) };
+                message.Set = new V1.SetOp { Value = writer.Tensor(set.Value) };
                 break;
             case PatchFromOp patch:
                 message.PatchFrom = new V1.PatchFromOp
@@ -73,13 +78,25 @@ public static class InterventionMapping
                 };
                 break;
             case AddOp add:
-                message.Add = new V1.AddOp { Value = give(add.Value), Factor = add.Factor };
+                message.Add = new V1.AddOp { Value = writer.Tensor(add.Value), Factor = add.Factor };
                 break;
             case ScaleOp scale:
                 message.Scale = new V1.ScaleOp { Factor = scale.Factor };
                 break;
             case ProjectOp project:
-                message.Project = new V1.ProjectOp { Directions = give(project.Directions), Keep = project.Keep };
+                message.Project = new V1.ProjectOp { Directions = writer.Tensor(project.Directions), Keep = project.Keep };
+                break;
+            case SpliceOp { UseErrorTerm: true, Edits: [var edit] } feature:
+                message.Feature = FeatureMapping.ToFeatureOp(edit, writer.Dictionary(feature.Dictionary));
+                break;
+            case SpliceOp splice:
+                message.Splice = new V1.SpliceOp
+                {
+                    Dictionary = writer.Dictionary(splice.Dictionary), UseErrorTerm = splice.UseErrorTerm, Edits = { splice.Edits.Select(FeatureMapping.ToProto) },
+                };
+                break;
+            case SteerOp steer:
+                message.Steer = new V1.SteerOp { Dictionary = writer.Dictionary(steer.Dictionary), Feature = steer.Feature, Amount = steer.Amount };
                 break;
             case CallbackOp { Function.Target: IClientFunction function }:
                 message.Callback = new V1.CallbackOp { Id = function.Id };

@@ -1,7 +1,6 @@
 using InteropInterp.Plans;
 using InteropInterp.Plans.Metrics;
 using InteropInterp.Protocol.Errors;
-using Tensor = TorchSharp.torch.Tensor;
 
 namespace InteropInterp.Protocol.Mapping;
 
@@ -29,11 +28,11 @@ public static class ObjectiveMapping
         _ => throw Fields.Missing($"{field}.kind", "logit_diff, log_prob or loss"),
     };
 
-    public static V1.Objective? ToProto(Objective? value, Func<Tensor, V1.Tensor> give)
+    public static V1.Objective? ToProto(Objective? value, IReferenceWriter writer)
     {
         if (value is null) return null;
         var message = new V1.Objective { Metric = value.Metric is null ? null : ToProto(value.Metric) };
-        foreach (var (point, cotangent) in value.Cotangents) message.Cotangents[point] = give(cotangent);
+        foreach (var (point, cotangent) in value.Cotangents) message.Cotangents[point] = writer.Tensor(cotangent);
         return message;
     }
 

@@ -1,7 +1,6 @@
 using InteropInterp.Generation;
 using InteropInterp.Plans;
 using InteropInterp.Protocol.Errors;
-using Tensor = TorchSharp.torch.Tensor;
 
 namespace InteropInterp.Protocol.Mapping;
 
@@ -17,7 +16,7 @@ public static class PlanMapping
         StartAtLayer = message.HasStartAtLayer ? message.StartAtLayer : null,
         StopAtLayer = message.HasStopAtLayer ? message.StopAtLayer : null,
         Flags = ModelMapping.ToEngine(message.Flags),
-        Captures = [.. message.Captures.Select((c, i) => CaptureMapping.ToEngine(c, $"{field}.captures[{i}]"))],
+        Captures = [.. message.Captures.Select((c, i) => CaptureMapping.ToEngine(c, references, $"{field}.captures[{i}]"))],
         Interventions = [.. message.Interventions.Select((x, i) => InterventionMapping.ToEngine(x, references, $"{field}.interventions[{i}]"))],
         Objective = ObjectiveMapping.ToEngine(message.Objective, references, $"{field}.objective"),
         Outputs = ToEngine(message.Outputs, $"{field}.outputs"),
@@ -26,24 +25,24 @@ public static class PlanMapping
         Seed = message.Seed,
     };
 
-    public static V1.Plan ToProto(Plan value, Func<Tensor, V1.Tensor> give)
+    public static V1.Plan ToProto(Plan value, IReferenceWriter writer)
     {
         var message = new V1.Plan
         {
             Rows = { value.Rows.Select(ToProto) },
             PaddingSide = ModelMapping.ToProto(value.PaddingSide),
-            Residual = value.Residual is { } residual ? give(residual) : null,
+            Residual = value.Residual is { } residual ? writer.Tensor(residual) : null,
             Flags = ModelMapping.ToProto(value.Flags),
-            Captures = { value.Captures.Select(CaptureMapping.ToProto) },
-            Interventions = { value.Interventions.Select(x => InterventionMapping.ToProto(x, give)) },
-            Objective = ObjectiveMapping.ToProto(value.Objective, give),
+            Captures = { value.Captures.Select(c => CaptureMapping.ToProto(c, writer)) },
+            Interventions = { value.Interventions.Select(x => InterventionMapping.ToProto(x, writer)) },
+            Objective = ObjectiveMapping.ToProto(value.Objective, writer),
             Outputs = ToProto(value.Outputs),
             Generation = ToProto(value.Generation),
             Seed = value.Seed,
         };
         if (value.StartAtLayer is { } start) message.StartAtLayer = start;
         if (value.StopAtLayer is { } stop) message.StopAtLayer = stop;
-        foreach (var (name, source) in value.Sources) message.Sources[name] = ToProto(source, give);
+        foreach (var (name, source) in value.Sources) message.Sources[name] = ToProto(source, writer);
         return message;
     }
 

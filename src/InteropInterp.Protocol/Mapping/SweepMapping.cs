@@ -3,7 +3,6 @@ using InteropInterp.Patching;
 using InteropInterp.Plans;
 using InteropInterp.Protocol.Errors;
 using static InteropInterp.Protocol.V1.Sweep;
-using Tensor = TorchSharp.torch.Tensor;
 
 namespace InteropInterp.Protocol.Mapping;
 
@@ -54,11 +53,11 @@ public static class SweepMapping
     }
 
     /// <param name="callback">The client's number for a metric that is not declared.</param>
-    public static V1.Sweep ToProto(Sweep value, Func<Tensor, V1.Tensor> give, long callback = 0)
+    public static V1.Sweep ToProto(Sweep value, IReferenceWriter writer, long callback = 0)
     {
         var message = new V1.Sweep
         {
-            Base = PlanMapping.ToProto(value.Base, give),
+            Base = PlanMapping.ToProto(value.Base, writer),
             Layers = SelectorMapping.Chosen(value.Layers),
             Positions = SelectorMapping.Chosen(value.PositionsSwept),
             Heads = SelectorMapping.Chosen(value.Heads),
@@ -69,11 +68,11 @@ public static class SweepMapping
         switch (value.Source)
         {
             case SweepFromRun run:
-                message.Run = PlanMapping.ToProto(run.Run, give);
+                message.Run = PlanMapping.ToProto(run.Run, writer);
                 break;
             case SweepFromCache cache:
                 message.Cache = new V1.ActivationMap();
-                foreach (var (point, activation) in cache.Activations) message.Cache.Activations[point] = give(activation);
+                foreach (var (point, activation) in cache.Activations) message.Cache.Activations[point] = writer.Tensor(activation);
                 break;
             default:
                 message.Zero = new V1.ZeroOp();

@@ -18,6 +18,7 @@ public sealed class MethodTable
         AddTokens(new TokenHandlers(workspace));
         AddRuns();
         AddTensors();
+        AddDictionaries(new DictionaryHandlers(workspace));
         AddServer(new ServerHandlers(workspace));
     }
 
@@ -66,6 +67,17 @@ public sealed class MethodTable
         Add<DeleteTensorsRequest, DeleteTensorsResponse>(service, "DeleteTensors", Tensors.DeleteTensors);
         Add<MapTensorRequest, MapTensorResponse>(service, "MapTensor", Tensors.MapTensor, isForProcess: false);
         Add<UnmapTensorRequest, UnmapTensorResponse>(service, "UnmapTensor", Tensors.UnmapTensor, isForProcess: false);
+    }
+
+    private void AddDictionaries(DictionaryHandlers dictionaries)
+    {
+        var service = DictionaryService.Descriptor;
+        Add<LoadDictionaryRequest, LoadDictionaryResponse>(service, "LoadDictionary", dictionaries.LoadDictionary);
+        Add<GetDictionaryRequest, GetDictionaryResponse>(service, "GetDictionary", DictionaryHandlers.GetDictionary);
+        Add<CloseDictionaryRequest, CloseDictionaryResponse>(service, "CloseDictionary", DictionaryHandlers.CloseDictionary);
+        Add<EncodeRequest, EncodeResponse>(service, "Encode", dictionaries.Encode, takesTensors: true);
+        Add<DecodeRequest, DecodeResponse>(service, "Decode", dictionaries.Decode, takesTensors: true);
+        Add<GetDictionaryWeightsRequest, GetDictionaryWeightsResponse>(service, "GetDictionaryWeights", dictionaries.GetDictionaryWeights);
     }
 
     private void AddServer(ServerHandlers server)

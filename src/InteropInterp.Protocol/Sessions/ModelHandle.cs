@@ -7,12 +7,11 @@ namespace InteropInterp.Protocol.Sessions;
 /// <summary>A client's share in a loaded model, with what it has taken of it.</summary>
 public sealed class ModelHandle(ModelShare share, TensorStore tensors) : IDisposable
 {
-    private readonly Lock gate = new();
-    private readonly List<long> weights = [];
     private readonly ModelTokenizer? tokenizer = share.Tokenizer is null ? null : ModelTokenizer.For(share.Tokenizer, share.Model.Config);
 
     public ModelShare Share => share;
     public TransformerModel Model => share.Model;
+    public WeightReferences Weights { get; } = new(tensors);
 
     /// <exception cref="InterpException">NO_TOKENIZER where the model's files have none.</exception>
     public ModelTokenizer Tokenizer => tokenizer ?? throw InterpException.Precondition("NO_TOKENIZER",
@@ -20,15 +19,9 @@ public sealed class ModelHandle(ModelShare share, TensorStore tensors) : IDispos
 
     public bool HasTokenizer => tokenizer is not null;
 
-    /// <summary>A reference to a weight goes with the model.</summary>
-    public void Add(StoredTensor weight)
-    {
-        lock (gate) weights.Add(weight.Number);
-    }
-
     public void Dispose()
     {
-        lock (gate) tensors.Delete(weights);
+        Weights.Dispose();
         share.Dispose();
     }
 }

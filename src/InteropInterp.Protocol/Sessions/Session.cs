@@ -21,6 +21,8 @@ public sealed class Session : IDisposable
 
     public HandleTable<ModelHandle> Models { get; } = new("models", "model");
 
+    public HandleTable<DictionaryHandle> Dictionaries { get; } = new("dictionaries", "dictionary");
+
     /// <summary>Cancelled when the session ends; its runs end with it.</summary>
     public CancellationToken Ended => ended.Token;
 
@@ -45,6 +47,7 @@ public sealed class Session : IDisposable
     public void Release()
     {
         Models.CloseAll();
+        Dictionaries.CloseAll();
         tensors.DeleteAll(this);
     }
 
@@ -53,6 +56,7 @@ public sealed class Session : IDisposable
     {
         ended.Cancel();
         Models.Dispose();
+        Dictionaries.Dispose();
         tensors.DeleteAll(this);
     }
 

@@ -10,19 +10,18 @@ namespace InteropInterp.Protocol.Tests.Mapping;
 /// </summary>
 internal static class Filled
 {
-    private const int Deepest = 2;
+    public static IEnumerable<IMessage> Variants(MessageDescriptor type) => Variants(type, []);
 
-    public static IEnumerable<IMessage> Variants(MessageDescriptor type) => Variants(type, 0);
-
-    private static IEnumerable<IMessage> Variants(MessageDescriptor type, int depth)
+    // A plan holds plans: one within is enough.
+    private static IEnumerable<IMessage> Variants(MessageDescriptor type, IReadOnlyList<MessageDescriptor> within)
     {
         var oneofs = type.RealOneofCount();
         var most = type.Oneofs.Take(oneofs).Select(o => o.Fields.Count).DefaultIfEmpty(1).Max();
         for (var variant = 0; variant < most; variant++)
         {
             // A field of a message type takes each of that type's own variants in turn.
-            var inner = type.Fields.InDeclarationOrder().Where(f => Holds(f) is not null && depth < Deepest && IsChosen(f, variant))
-                .ToDictionary(f => f, f => Variants(Holds(f)!, depth + 1).ToList());
+            var inner = type.Fields.InDeclarationOrder().Where(f => Holds(f) is { } held && within.Count(w => w == held) < 2 && IsChosen(f, variant))
+                .ToDictionary(f => f, f => Variants(Holds(f)!, [.. within, type]).ToList());
             for (var turn = 0; turn < inner.Values.Select(v => v.Count).DefaultIfEmpty(1).Max(); turn++)
             {
                 var message = (IMessage)Activator.CreateInstance(type.ClrType)!;
@@ -56,7 +55,7 @@ internal static class Filled
         FieldType.Bool => true,
         FieldType.Int32 => field.FieldNumber + 2,
         FieldType.Int64 => field.FieldNumber + 2L,
-        FieldType.UInt64 => field.FieldNumber + 2UL,
+        FieldType.UInt64 => (ulong)field.FieldNumber + 2,
         FieldType.Double => field.FieldNumber + 0.5,
         FieldType.String => field.FullName,
         FieldType.Bytes => ByteString.CopyFrom(new byte[field.FieldNumber]),

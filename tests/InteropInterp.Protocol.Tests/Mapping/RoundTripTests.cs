@@ -1,10 +1,12 @@
 using System.Collections;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
-using InteropInterp.Plans.Interventions;
+using InteropInterp.Dictionaries;
+using InteropInterp.Dictionaries.Architectures;
 using InteropInterp.Protocol.Mapping;
 using InteropInterp.Protocol.V1;
 using TorchSharp;
+using CallbackContext = InteropInterp.Plans.Interventions.CallbackContext;
 using Tensor = TorchSharp.torch.Tensor;
 
 namespace InteropInterp.Protocol.Tests.Mapping;
@@ -19,6 +21,8 @@ public class RoundTripTests
         {
             if (m is TensorData data) (data.DataType, data.Data) = (DataType.Float64, ByteString.CopyFrom(Enumerable.Repeat((byte)1, (int)data.Shape[0] * 8).ToArray()));
             if (m is TensorRef reference) reference.Name = "tensors/3";
+            // One edit and the error term is what a FeatureOp is.
+            if (m is SpliceOp splice) splice.Edits.Add(splice.Edits[0].Clone());
             if (m is Grid grid)
             {
                 grid.Site = "attn.hook_pattern";
@@ -55,7 +59,7 @@ public class RoundTripTests
         foreach (var plan in variants)
         {
             using var references = new Known();
-            Assert.Equal(plan, PlanMapping.ToProto(PlanMapping.ToEngine(plan, references), references.Give));
+            Assert.Equal(plan, PlanMapping.ToProto(PlanMapping.ToEngine(plan, references), references));
         }
         Assert.True(FieldsSeen(variants) > 60, $"the walk reached {FieldsSeen(variants)} fields");
     }
@@ -80,13 +84,13 @@ public class RoundTripTests
     {
         ["Selector"] = (Selector.Descriptor, (m, _) => SelectorMapping.ToProto(SelectorMapping.ToEngine((Selector)m, ""))),
         ["Positions"] = (Positions.Descriptor, (m, _) => SelectorMapping.ToProto(SelectorMapping.ToEngine((Positions)m, ""))),
-        ["Capture"] = (Capture.Descriptor, (m, r) => CaptureMapping.ToProto(CaptureMapping.ToEngine((Capture)m, r, ""))),
-        ["Intervention"] = (Intervention.Descriptor, (m, r) => InterventionMapping.ToProto(InterventionMapping.ToEngine((Intervention)m, r, ""), r.Give)),
-        ["Objective"] = (Objective.Descriptor, (m, r) => ObjectiveMapping.ToProto(ObjectiveMapping.ToEngine((Objective)m, r, ""), r.Give)),
+        ["Capture"] = (Capture.Descriptor, (m, r) => CaptureMapping.ToProto(CaptureMapping.ToEngine((Capture)m, r, ""), r)),
+        ["Intervention"] = (Intervention.Descriptor, (m, r) => InterventionMapping.ToProto(InterventionMapping.ToEngine((Intervention)m, r, ""), r)),
+        ["Objective"] = (Objective.Descriptor, (m, r) => ObjectiveMapping.ToProto(ObjectiveMapping.ToEngine((Objective)m, r, ""), r)),
         ["Metric"] = (Metric.Descriptor, (m, _) => ObjectiveMapping.ToProto(ObjectiveMapping.ToEngine((Metric)m, ""))),
         ["ModelFlags"] = (ModelFlags.Descriptor, (m, _) => ModelMapping.ToProto(ModelMapping.ToEngine((ModelFlags)m))),
         ["LoadOptions"] = (LoadOptions.Descriptor, (m, _) => ModelMapping.ToProto(ModelMapping.ToEngine((LoadOptions)m))),
-        ["Sweep"] = (Sweep.Descriptor, (m, r) => SweepMapping.ToProto(SweepMapping.ToEngine(OneGrid((Sweep)m), r, out var callback), r.Give, callback ?? 0)),
+        ["Sweep"] = (Sweep.Descriptor, (m, r) => SweepMapping.ToProto(SweepMapping.ToEngine(OneGrid((Sweep)m), r, out var callback), r, callback ?? 0)),
     };
 
     // A sweep has a named grid or one of its own; here it is its own, and names are tried below.
@@ -103,7 +107,7 @@ public class RoundTripTests
         foreach (var name in InteropInterp.Patching.SweepGrid.Names)
         {
             var sweep = new Sweep { Base = new Plan { Outputs = new Outputs { Logits = LogitsWanted.None }, PaddingSide = PaddingSide.Right }, Grid = name, Zero = new ZeroOp(), Declared = new Metric { Loss = new LossMetric() } };
-            Assert.Equal(sweep, SweepMapping.ToProto(SweepMapping.ToEngine(sweep, references, out _), references.Give));
+            Assert.Equal(sweep, SweepMapping.ToProto(SweepMapping.ToEngine(sweep, references, out _), references));
         }
     }
 
@@ -111,7 +115,7 @@ public class RoundTripTests
     public void What_is_left_out_has_the_engines_defaults()
     {
         using var references = new Known();
-        var plan = PlanMapping.ToEngine(new Plan { Generation = new Generation { MaxNewTokens = 3 } }, references);
+        var plan = PlanMapping.ToEngine(new Plan { Generation = new V1.Generation { MaxNewTokens = 3 } }, references);
         Assert.Equal(InteropInterp.Tokens.PaddingSide.Right, plan.PaddingSide);
         Assert.Equal(1, plan.Generation!.Temperature);
         Assert.Equal(1, Assert.IsType<InteropInterp.Plans.Interventions.AddOp>(InterventionMapping.ToEngine(
@@ -177,11 +181,12 @@ public class RoundTripTests
     }
 
     /// <summary>Remembers which message each tensor and function came from.</summary>
-    private sealed class Known : IReferences, IDisposable
+    private sealed class Known : IReferences, IReferenceWriter, IDisposable
     {
-        private readonly Dictionary<Tensor, V1.Tensor> messages = new(ReferenceEqualityComparer.Instance as IEqualityComparer<Tensor>);
+        private readonly Dictionary<object, V1.Tensor> messages = new(ReferenceEqualityComparer.Instance);
+        private readonly Dictionary<object, string> names = new(ReferenceEqualityComparer.Instance);
 
-        public Tensor Tensor(V1.Tensor? message, string field)
+        Tensor IReferences.Tensor(V1.Tensor? message, string field)
         {
             if (message is null) throw Protocol.Errors.Fields.Missing(field, "a tensor");
             var tensor = torch.zeros(1).DetachFromDisposeScope();
@@ -189,13 +194,25 @@ public class RoundTripTests
             return tensor;
         }
 
-        public V1.Tensor Give(Tensor tensor) => messages[tensor];
+        V1.Tensor IReferenceWriter.Tensor(Tensor tensor) => messages[tensor];
+
+        SparseDictionary IReferences.Dictionary(string name)
+        {
+            using var scope = torch.NewDisposeScope();
+            var dictionary = new SparseDictionary(
+                new DictionaryConfig { InputWidth = 2, Width = 3 },
+                new DictionaryWeights(torch.zeros(3, 2), torch.zeros(3), torch.zeros(3, 2), torch.zeros(2)), new Standard());
+            names[dictionary] = name;
+            return dictionary;
+        }
+
+        string IReferenceWriter.Dictionary(SparseDictionary dictionary) => names[dictionary];
 
         public Func<Tensor, CallbackContext, Tensor?> Hook(long id, string field) => new Function(id).Call;
 
         public void Dispose()
         {
-            foreach (var tensor in messages.Keys) tensor.Dispose();
+            foreach (var held in messages.Keys.Concat(names.Keys)) ((IDisposable)held).Dispose();
         }
 
         private sealed class Function(long id) : IClientFunction
