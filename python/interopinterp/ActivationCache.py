@@ -42,10 +42,12 @@ class ActivationCache(Residual, Heads, Neurons):
             count = self.model.cfg.n_layers
             if isinstance(key[1], (int, np.integer)):
                 if not -count <= key[1] < count:
-                    raise OutOfRangeError("LAYER_OUT_OF_RANGE", f"cache{list(key)}: the model has {count} layers (0 to {count - 1}, or -{count} to -1).")
+                    raise OutOfRangeError("LAYER_OUT_OF_RANGE",
+                                          f"cache{list(key)}: the model has {count} layers (0 to {count - 1}, or -{count} to -1).")
                 parts = (key[0], int(key[1]) % count, *key[2:])
         else:
-            raise InvalidArgumentError("INVALID_KEY", f"{key!r} is no key of a cache: a name, (name, layer) or (name, layer, type) is expected.")
+            raise InvalidArgumentError("INVALID_KEY",
+                                       f"{key!r} is no key of a cache: a name, (name, layer) or (name, layer, type) is expected.")
         return get_act_name(*parts)
 
     def __getitem__(self, key: Any) -> Any:
@@ -55,7 +57,8 @@ class ActivationCache(Residual, Heads, Neurons):
         if name in self.cache_dict:
             return self.cache_dict[name]
         if name in self.model.hook_dict:
-            note = "It is a hook point of the model, but was not kept: names_filter left it out, its flag was off, or the run stopped before it."
+            note = ("It is a hook point of the model, but was not kept: names_filter left it out, its flag was off, or the run stopped "
+                    "before it.")
             raise unknown("NOT_IN_CACHE", "entry of this cache", name, self.cache_dict, note)
         raise unknown("UNKNOWN_HOOK_POINT", "hook point", name, list(self.cache_dict) + list(self.model.hook_dict))
 
@@ -129,4 +132,5 @@ class ActivationCache(Residual, Heads, Neurons):
 
     def _repr_html_(self) -> str:
         rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{list(value.shape)}</td></tr>" for name, value in self.items())
-        return f"<details><summary>ActivationCache of {len(self)} activations</summary><table><tr><th>hook point</th><th>shape</th></tr>{rows}</table></details>"
+        table = f"<table><tr><th>hook point</th><th>shape</th></tr>{rows}</table>"
+        return f"<details><summary>ActivationCache of {len(self)} activations</summary>{table}</details>"

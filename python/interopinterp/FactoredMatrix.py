@@ -24,7 +24,8 @@ class FactoredMatrix:
     def __init__(self, A: Any, B: Any):
         A, B = _matrix(A), _matrix(B)
         if A.shape[-1] != B.shape[-2]:
-            raise InvalidArgumentError("FACTORS_DO_NOT_MATCH", f"A is {list(A.shape)} and B {list(B.shape)}: A's last axis ({A.shape[-1]}) must be "
+            raise InvalidArgumentError("FACTORS_DO_NOT_MATCH",
+                                       f"A is {list(A.shape)} and B {list(B.shape)}: A's last axis ({A.shape[-1]}) must be "
                                        f"as long as B's last but one ({B.shape[-2]}).")
         leading = np.broadcast_shapes(tuple(A.shape[:-2]), tuple(B.shape[:-2]))
         self.A, self.B = _broadcast(A, leading), _broadcast(B, leading)
@@ -61,7 +62,8 @@ class FactoredMatrix:
         if other.ndim < 2:
             return (self.A @ (self.B @ other[..., None]))[..., 0]
         if other.shape[-2] != self.rdim:
-            raise InvalidArgumentError("FACTORS_DO_NOT_MATCH", f"{list(self.shape)} @ {list(other.shape)}: {self.rdim} is not {other.shape[-2]}.")
+            raise InvalidArgumentError("FACTORS_DO_NOT_MATCH",
+                                       f"{list(self.shape)} @ {list(other.shape)}: {self.rdim} is not {other.shape[-2]}.")
         # The narrower middle stays factored.
         return FactoredMatrix(self.A, self.B @ other) if self.rdim > self.mdim else FactoredMatrix(self.AB, other)
 
@@ -133,7 +135,8 @@ class FactoredMatrix:
             at = parts.index(Ellipsis)
             parts[at:at + 1] = [slice(None)] * (self.ndim - len(parts) + 1)
         if len(parts) > self.ndim:
-            raise InvalidArgumentError("TOO_MANY_INDICES", f"{len(parts)} indices for a factored matrix of {self.ndim} axes {list(self.shape)}.")
+            raise InvalidArgumentError("TOO_MANY_INDICES",
+                                       f"{len(parts)} indices for a factored matrix of {self.ndim} axes {list(self.shape)}.")
         leading, rows, columns = self.ndim - 2, slice(None), slice(None)
         if len(parts) > leading:
             rows = _kept(parts[leading], self.ldim, "row")

@@ -11,13 +11,14 @@ from typing import Any, Callable, Iterator, Literal
 from interopinterp import _arrays as arrays
 from interopinterp._module import Twofold
 from interopinterp.errors import InterpWarning, InvalidArgumentError, unknown
-from interopinterp.hook_points import Direction, HookFunction, HookPoint, LensHandle, NamesFilter, check_hook
+from interopinterp.hook_points import Direction, HookFunction, HookPoint, LensHandle, NamesFilter
 from interopinterp.ops import Op
 from interopinterp.utilities.slice import Slice
 
 Hooks = list[tuple[Any, Any]]
 # Axis of the positions, from the end, of points whose last axes are heads and their entries.
-_PER_HEAD = ("hook_q", "hook_k", "hook_v", "hook_z", "hook_result", "hook_rot_q", "hook_rot_k", "hook_q_input", "hook_k_input", "hook_v_input",
+_PER_HEAD = ("hook_q", "hook_k", "hook_v", "hook_z", "hook_result", "hook_rot_q", "hook_rot_k", "hook_q_input", "hook_k_input",
+             "hook_v_input",
              "hook_attn_in")
 
 
@@ -68,7 +69,8 @@ class HookedRootModule(Twofold):
         self.remove_all_hook_fns(direction, including_permanent, level=level)
         self.is_caching = False
 
-    def list_hooks(self, name_filter: NamesFilter = None, dir: Direction = "both", including_permanent: bool = True) -> dict[str, list[LensHandle]]:
+    def list_hooks(self, name_filter: NamesFilter = None, dir: Direction = "both",
+                   including_permanent: bool = True) -> dict[str, list[LensHandle]]:
         """Hooks by the name of their point, where there are any."""
         chosen = dict(self.points(name_filter, "hook point")) if name_filter is not None else self.hook_dict
         found = {name: [h for handles in ((p.fwd_hooks, p.bwd_hooks) if dir == "both" else (getattr(p, f"{dir}_hooks"),)) for h in handles
@@ -100,7 +102,8 @@ class HookedRootModule(Twofold):
             return found
         if isinstance(name, (list, tuple, set, frozenset)):
             return [pair for item in name for pair in self.points(item, what)]
-        raise InvalidArgumentError("INVALID_FILTER", f"A {what} is named by a string, a list of strings or a function of names; got {type(name).__name__}.")
+        raise InvalidArgumentError("INVALID_FILTER",
+                                   f"A {what} is named by a string, a list of strings or a function of names; got {type(name).__name__}.")
 
     def fireable(self) -> dict[str, HookPoint]:
         """The hook points that exist under the flags that are set."""
@@ -144,7 +147,8 @@ class HookedRootModule(Twofold):
     ) -> Any:
         """One forward pass with hooks, which are gone afterwards unless reset_hooks_end=False."""
         if bwd_hooks and reset_hooks_end:
-            warnings.warn("The backward hooks are removed when run_with_hooks returns, before any backward pass. Pass reset_hooks_end=False, "
+            warnings.warn("The backward hooks are removed when run_with_hooks returns, before any backward pass. Pass "
+                          "reset_hooks_end=False, "
                           "or call backward inside `with model.hooks(bwd_hooks=...)`.", InterpWarning, stacklevel=2)
         with self.hooks(fwd_hooks, bwd_hooks, reset_hooks_end, clear_contexts):
             return self.forward(*model_args, **model_kwargs)
@@ -184,6 +188,3 @@ class HookedRootModule(Twofold):
                 self.hook_dict[name].add_hook(hook, direction, is_optional=True)
         self.is_caching = True
         return cache
-
-
-__all__ = ["HookedRootModule", "check_hook"]

@@ -23,7 +23,8 @@ from interopinterp.HookedRootModule import HookedRootModule
 
 _SETTERS = {
     "hook_result": "use_attn_result", "hook_q_input": "use_split_qkv_input", "hook_k_input": "use_split_qkv_input",
-    "hook_v_input": "use_split_qkv_input", "hook_attn_in": "use_attn_in", "hook_mlp_in": "use_hook_mlp_in", "hook_tokens": "use_hook_tokens"}
+    "hook_v_input": "use_split_qkv_input", "hook_attn_in": "use_attn_in", "hook_mlp_in": "use_hook_mlp_in",
+    "hook_tokens": "use_hook_tokens"}
 
 
 class HookedTransformer(Loading, Tokens, Forward, Generation, Gradients, Saes, Weights, HookedRootModule):
@@ -99,7 +100,8 @@ class HookedTransformer(Loading, Tokens, Forward, Generation, Gradients, Saes, W
         if name in self.aliases:
             return self.aliases[name]
         if ".hook_sae_" in name:
-            raise FailedPreconditionError("SAE_POINT", f"'{name}' can be cached (run_with_cache_with_saes) where that SAE is attached, but takes no "
+            raise FailedPreconditionError("SAE_POINT",
+                                          f"'{name}' can be cached (run_with_cache_with_saes) where that SAE is attached, but takes no "
                                           "hooks: ops.splice(sae, scale={feature: 0}) at the SAE's hook point edits its codes.")
         raise unknown("UNKNOWN_HOOK_POINT", "hook point", name, [*self.hook_dict, *self.aliases], "model.hook_dict has them all.")
 
@@ -108,7 +110,8 @@ class HookedTransformer(Loading, Tokens, Forward, Generation, Gradients, Saes, W
         if hook_point_name not in self.fireable():
             flag = _SETTERS.get(hook_point_name.rpartition(".")[2], "")
             setter = f"model.cfg.{flag} = True" if flag == "use_hook_tokens" else f"model.set_{flag}(True)"
-            raise FailedPreconditionError("HOOK_POINT_SILENT", f"'{hook_point_name}' does not fire: {flag} is off. {setter} switches it on.")
+            raise FailedPreconditionError("HOOK_POINT_SILENT",
+                                          f"'{hook_point_name}' does not fire: {flag} is off. {setter} switches it on.")
 
     def __repr__(self) -> str:
         c = self.cfg

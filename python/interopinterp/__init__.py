@@ -24,6 +24,7 @@ from interopinterp import head_detector, hook_points, patching, utils, views  # 
 
 __all__ = [
     "SAE", "ActivationCache", "Client", "FactoredMatrix", "HookedRootModule", "HookedTransformer", "HookedTransformerConfig", "InterpError",
-    "InterpWarning", "TransformerLensKeyValueCache", "__version__", "connect", "errors", "head_detector", "hook_points", "local", "metrics", "ops", "patching",
+    "InterpWarning", "TransformerLensKeyValueCache", "__version__", "connect", "errors", "head_detector", "hook_points", "local", "metrics",
+    "ops", "patching",
     "results_as", "utilities", "utils", "views"]
 __version__ = "0.1.0"

@@ -28,7 +28,8 @@ def weigh_rows(model: Any, given: Any, response: pb.RunPlanResponse) -> None:
     if len(set(counts.tolist())) == 1:
         return
     if any(point.bwd_hooks for point in model.hook_points()):
-        raise FailedPreconditionError("ROWS_OF_DIFFERENT_LENGTH", "Backward hooks with incl_bwd need rows with the same number of tokens: the "
+        raise FailedPreconditionError("ROWS_OF_DIFFERENT_LENGTH",
+                                      "Backward hooks with incl_bwd need rows with the same number of tokens: the "
                                       "loss weighs tokens, the engine rows. Run them one by one.")
     scale = counts * len(counts) / counts.sum()
     for item in response.captures:

@@ -57,7 +57,8 @@ def _run(hooks: list[Callable], point: HookPoint, gradient: bool, scope: Any, va
     for hook in hooks:
         version = current._version if recorder is not None and arrays.is_torch(current) else 0
         returned = hook(current, hook=point)
-        if recorder is not None and (returned is not None and returned is not current or arrays.is_torch(current) and current._version != version):
+        if recorder is not None and (returned is not None and returned is not current or arrays.is_torch(current)
+                                     and current._version != version):
             recorder.edited.add(point.name)
         if returned is not None:
             current = _checked(returned, hook, point, shape, gradient)
@@ -70,10 +71,12 @@ def _checked(returned: Any, hook: Callable, point: HookPoint, shape: tuple[int, 
     inner = hook.func if isinstance(hook, functools.partial) else hook
     name = getattr(inner, "__name__", type(inner).__name__)
     if not arrays.is_array(returned) or isinstance(returned, np.generic):
-        raise InvalidArgumentError("HOOK_RETURN_TYPE", f"The hook {name} at '{point.name}' returned a {type(returned).__name__}; None (keep the "
+        raise InvalidArgumentError("HOOK_RETURN_TYPE",
+                                   f"The hook {name} at '{point.name}' returned a {type(returned).__name__}; None (keep the "
                                    f"activation) or an array {list(shape)} is expected.")
     if tuple(returned.shape) != shape:
-        raise InvalidArgumentError("HOOK_RETURN_SHAPE", f"The hook {name} at '{point.name}' returned {list(returned.shape)}; the activation is "
+        raise InvalidArgumentError("HOOK_RETURN_SHAPE",
+                                   f"The hook {name} at '{point.name}' returned {list(returned.shape)}; the activation is "
                                    f"{list(shape)}. Nothing is broadcast.")
     return returned
 
@@ -82,6 +85,3 @@ def torch_grad_enabled() -> bool:
     """Whether torch is in use and records gradients now."""
     torch = arrays.torch()
     return torch is not None and torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
-
-
-__all__ = ["has_torch_hooks", "of_hooks", "of_torch", "sys", "torch_grad_enabled"]

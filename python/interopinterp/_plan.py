@@ -62,7 +62,7 @@ class PlanScope:
         return self
 
     def hooks(self, permanent_only: bool = False, backward: bool = False, edited: set[str] | None = None) -> "PlanScope":
-        """SAEs and hooks that stand in the model; of Python's forward hooks, where it is known which points they edited, only those there."""
+        """SAEs and hooks that stand in the model. edited: points that Python's forward hooks are known to edit; others stay out."""
         self.model.splice_saes(self)
         every = self.model.call_every_hook_point
         for point in self.model.hook_points():

@@ -55,7 +55,8 @@ class Client:
         return f"Client({self.door})"
 
     def _bound(self, cls: type) -> type:
-        return type(cls.__name__, (cls,), {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__, "_client": self})
+        return type(cls.__name__, (cls,),
+                    {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__, "_client": self})
 
 
 def connect(address: str, token: str | None = None, credentials: Any = None, timeout: float | None = None) -> Client:

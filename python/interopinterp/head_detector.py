@@ -45,10 +45,12 @@ def detect_head(
     else:
         wanted = arrays.to_numpy(detection_pattern)
     if wanted.shape != (length, length) or (np.triu(wanted, 1) != 0).any():
-        raise InvalidArgumentError("PATTERN_SHAPE", f"The pattern is {list(wanted.shape)}; a lower triangular [{length}, {length}], as the text has "
+        raise InvalidArgumentError("PATTERN_SHAPE",
+                                   f"The pattern is {list(wanted.shape)}; a lower triangular [{length}, {length}], as the text has "
                                    "tokens, is expected.")
     if cache is None:
-        cache = model.run_with_cache(tokens, names_filter=lambda name: name.endswith("hook_pattern"), return_type=None, remove_batch_dim=True)[1]
+        cache = model.run_with_cache(tokens, names_filter=lambda name: name.endswith("hook_pattern"), return_type=None,
+                                     remove_batch_dim=True)[1]
 
     counted = np.ones((length, length), bool)
     if exclude_bos:

@@ -135,7 +135,8 @@ def check_hook(hook: Any, name: str | None) -> None:
     if code is not None and code.co_argcount == 2 and code.co_varnames[1] == "hook":
         return
     if not callable(hook):
-        raise InvalidArgumentError("NOT_A_HOOK", f"The hook for '{name}' is a {type(hook).__name__}; a function fn(activation, hook) or an op "
+        raise InvalidArgumentError("NOT_A_HOOK",
+                                   f"The hook for '{name}' is a {type(hook).__name__}; a function fn(activation, hook) or an op "
                                    "of interopinterp.ops is expected.")
     try:
         signature = inspect.signature(hook)

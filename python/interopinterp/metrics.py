@@ -59,9 +59,11 @@ def scalar(value: Any, function: Callable) -> float:
         returned = f"a {type(value).__name__}"
     name = getattr(function, "__name__", type(function).__name__)
     raise InvalidArgumentError(
-        "METRIC_NOT_A_NUMBER", f"The metric {name} returned {returned}; one number is expected. Average over rows (.mean()) if it is one per row.")
+        "METRIC_NOT_A_NUMBER",
+        f"The metric {name} returned {returned}; one number is expected. Average over rows (.mean()) if it is one per row.")
 
 
 def _ids(model: Any, given: Any) -> list[int]:
-    items = [given] if isinstance(given, (str, int)) else list(given) if isinstance(given, (list, tuple)) else np.ravel(arrays.to_numpy(given))
+    items = [given] if isinstance(given, (str, int)) else list(given) if isinstance(given,
+                                                                                    (list, tuple)) else np.ravel(arrays.to_numpy(given))
     return [model.to_single_token(item) if isinstance(item, str) else int(item) for item in items]

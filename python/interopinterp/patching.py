@@ -114,7 +114,8 @@ def make_df_from_ranges(column_max_ranges: Sequence[int], column_names: Sequence
 
 
 def sweep(
-    model: Any, given: Any, clean_cache: Any, metric: Callable | Metric, activation_name: str, axes: Sequence[str], only: dict[str, Any] | None = None
+    model: Any, given: Any, clean_cache: Any, metric: Callable | Metric, activation_name: str, axes: Sequence[str],
+    only: dict[str, Any] | None = None
 ) -> np.ndarray:
     """A sweep of an activation along axes ("layer", "pos", "head", "src_pos"), only some indices of an axis where they are given."""
     only = only or {}
@@ -139,7 +140,8 @@ def sweep(
             def function(logits: Any) -> float:
                 return scalar(metric(logits), metric)
         else:
-            raise InvalidArgumentError("NOT_A_METRIC", f"The metric is a {type(metric).__name__}; a function of logits, or one of interopinterp.metrics, "
+            raise InvalidArgumentError("NOT_A_METRIC",
+                                       f"The metric is a {type(metric).__name__}; a function of logits, or one of interopinterp.metrics, "
                                        "is expected.")
         response = model.transport.run_sweep(request, bar, function)
     return np.array(response.values).reshape(tuple(response.shape))
@@ -187,7 +189,8 @@ def _size(model: Any, axis: str, activation_name: str, given: Any) -> int:
 
 def _check_axes(names: Sequence[str], swept: Sequence[str], setter: Callable) -> None:
     if tuple(_AXES[name] for name in names) != tuple(swept):
-        raise InvalidArgumentError("SWEEP_AXES", f"{setter.__name__} takes the axes {', '.join(swept)}; index_axis_names are {', '.join(names)}.")
+        raise InvalidArgumentError("SWEEP_AXES",
+                                   f"{setter.__name__} takes the axes {', '.join(swept)}; index_axis_names are {', '.join(names)}.")
 
 
 def _of(index: Sequence[int], count: int) -> Sequence[int]:
@@ -210,11 +213,14 @@ def _helper(setter: Callable, name: str, axes: Sequence[str], what: str) -> Call
 
 
 _LAYER_POS, _LAYER_HEAD, _LAYER_POS_HEAD = ("layer", "pos"), ("layer", "head"), ("layer", "pos", "head")
-get_act_patch_resid_pre = _helper(layer_pos_patch_setter, "resid_pre", _LAYER_POS, "Patches the residual stream before each block, by position")
-get_act_patch_resid_mid = _helper(layer_pos_patch_setter, "resid_mid", _LAYER_POS, "Patches the residual stream before each MLP, by position")
+get_act_patch_resid_pre = _helper(layer_pos_patch_setter, "resid_pre", _LAYER_POS,
+                                  "Patches the residual stream before each block, by position")
+get_act_patch_resid_mid = _helper(layer_pos_patch_setter, "resid_mid", _LAYER_POS,
+                                  "Patches the residual stream before each MLP, by position")
 get_act_patch_attn_out = _helper(layer_pos_patch_setter, "attn_out", _LAYER_POS, "Patches what each attention layer adds, by position")
 get_act_patch_mlp_out = _helper(layer_pos_patch_setter, "mlp_out", _LAYER_POS, "Patches what each MLP adds, by position")
-get_act_patch_attn_head_out_by_pos = _helper(layer_pos_head_vector_patch_setter, "z", _LAYER_POS_HEAD, "Patches heads' outputs, by position")
+get_act_patch_attn_head_out_by_pos = _helper(layer_pos_head_vector_patch_setter, "z", _LAYER_POS_HEAD,
+                                             "Patches heads' outputs, by position")
 get_act_patch_attn_head_q_by_pos = _helper(layer_pos_head_vector_patch_setter, "q", _LAYER_POS_HEAD, "Patches heads' queries, by position")
 get_act_patch_attn_head_k_by_pos = _helper(layer_pos_head_vector_patch_setter, "k", _LAYER_POS_HEAD, "Patches heads' keys, by position")
 get_act_patch_attn_head_v_by_pos = _helper(layer_pos_head_vector_patch_setter, "v", _LAYER_POS_HEAD, "Patches heads' values, by position")
@@ -232,7 +238,8 @@ get_act_patch_attn_head_pattern_dest_src_pos = _helper(
 def get_act_patch_attn_head_all_pos_every(model: Any, corrupted_tokens: Any, clean_cache: Any, metric: Any) -> Any:
     """Heads at all positions by outputs, queries, keys, values and patterns: [5, layer, head]. Grouped key heads are followed by zeros."""
     given = (model, corrupted_tokens, clean_cache, metric)
-    return _every([get_act_patch_attn_head_out_all_pos(*given), get_act_patch_attn_head_q_all_pos(*given), get_act_patch_attn_head_k_all_pos(*given),
+    return _every([get_act_patch_attn_head_out_all_pos(*given), get_act_patch_attn_head_q_all_pos(*given),
+                   get_act_patch_attn_head_k_all_pos(*given),
                    get_act_patch_attn_head_v_all_pos(*given), get_act_patch_attn_head_pattern_all_pos(*given)])
 
 
@@ -240,7 +247,8 @@ def get_act_patch_attn_head_by_pos_every(model: Any, corrupted_tokens: Any, clea
     """Heads by position, by outputs, queries, keys, values and patterns: [5, layer, pos, head]. Grouped key heads are followed by zeros."""
     given = (model, corrupted_tokens, clean_cache, metric)
     patterns = get_act_patch_attn_head_pattern_by_pos(*given)
-    return _every([get_act_patch_attn_head_out_by_pos(*given), get_act_patch_attn_head_q_by_pos(*given), get_act_patch_attn_head_k_by_pos(*given),
+    return _every([get_act_patch_attn_head_out_by_pos(*given), get_act_patch_attn_head_q_by_pos(*given),
+                   get_act_patch_attn_head_k_by_pos(*given),
                    get_act_patch_attn_head_v_by_pos(*given), patterns.swapaxes(1, 2)])
 
 

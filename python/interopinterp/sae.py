@@ -55,7 +55,8 @@ class SAE:
         """Releases of the hub are not downloaded; a folder may be given as the release, and one below it as sae_id."""
         path = os.path.join(release, sae_id) if sae_id else release
         if cls._client is None and not os.path.exists(path):
-            raise UnimplementedError("NO_DOWNLOADS", f"SAE.from_pretrained({release!r}, {sae_id!r}) would download; nothing here does. Download the "
+            raise UnimplementedError("NO_DOWNLOADS",
+                                     f"SAE.from_pretrained({release!r}, {sae_id!r}) would download; nothing here does. Download the "
                                      "release with SAELens or huggingface_hub, and SAE.load_from_disk(folder).")
         return cls.load_from_disk(path, device)
 
@@ -95,7 +96,8 @@ class SAE:
     def hook_name(self) -> str:
         """The hook point it was trained on. Raises HOOK_UNKNOWN where its files do not say."""
         if not self._told.hook_name:
-            raise FailedPreconditionError("HOOK_UNKNOWN", "The SAE's files do not say at which hook point it belongs: use ops.splice(sae) there.")
+            raise FailedPreconditionError("HOOK_UNKNOWN",
+                                          "The SAE's files do not say at which hook point it belongs: use ops.splice(sae) there.")
         return self._told.hook_name
 
     def eval(self) -> "SAE":
@@ -109,7 +111,8 @@ class SAE:
     def dictionary_name(self, model: Any) -> str:
         """The engine's name of it, for a model on the same engine."""
         if model.transport is not self.transport:
-            raise InvalidArgumentError("OTHER_ENGINE", f"The SAE is in {self.transport.door}, the model in {model.transport.door}: load both in one place.")
+            raise InvalidArgumentError("OTHER_ENGINE",
+                                       f"The SAE is in {self.transport.door}, the model in {model.transport.door}: load both in one place.")
         return self._name
 
     def __getattr__(self, name: str) -> Any:

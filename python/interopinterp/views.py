@@ -24,7 +24,9 @@ class Heatmap:
     def __init__(self, values: Any, rows: Sequence[Any] | None = None, columns: Sequence[Any] | None = None, title: str = ""):
         self.values = arrays.to_numpy(values)
         if self.values.ndim != 2 or max(self.values.shape) > _LARGEST:
-            raise InvalidArgumentError("WRONG_SHAPE", f"A heatmap is [rows, columns], up to {_LARGEST} of each; these values are {list(self.values.shape)}.")
+            raise InvalidArgumentError("WRONG_SHAPE",
+                                       f"A heatmap is [rows, columns], up to {_LARGEST} of each; these values are "
+                                       f"{list(self.values.shape)}.")
         self.rows, self.columns, self.title = rows, columns, title
         for name, labels, size in (("rows", rows, self.values.shape[0]), ("columns", columns, self.values.shape[1])):
             if labels is not None and len(labels) != size:
@@ -39,7 +41,8 @@ class Heatmap:
         for index, line in enumerate(self.values):
             label = self.rows[index] if self.rows is not None else ""
             label = repr(label)[1:-1] if isinstance(label, str) else str(label)
-            cells = "".join(f"<td title='{value:.4g}' style='padding:0;width:14px;height:14px;background:{_colour(value, largest)}'></td>" for value in line)
+            cells = "".join(f"<td title='{value:.4g}' style='padding:0;width:14px;height:14px;background:{_colour(value, largest)}'></td>"
+                            for value in line)
             lines.append(f"<tr><th style='text-align:right;font-weight:normal'>{html.escape(label)}</th>{cells}</tr>")
         caption = f"<caption>{html.escape(self.title)} (largest {largest:.4g})</caption>"
         corner = "<tr><th></th>" + head + "</tr>" if names else ""
@@ -59,7 +62,9 @@ class AttentionPatterns:
     def __init__(self, patterns: Any, tokens: Sequence[str] | None = None, names: Sequence[str] | None = None):
         patterns = arrays.to_numpy(patterns)
         if patterns.ndim != 3:
-            raise InvalidArgumentError("WRONG_SHAPE", f"Patterns are [head, pos, pos]; these are {list(patterns.shape)}. Pick a row: cache['pattern', 0][0].")
+            raise InvalidArgumentError("WRONG_SHAPE",
+                                       f"Patterns are [head, pos, pos]; these are {list(patterns.shape)}. Pick a row: cache['pattern', "
+                                       "0][0].")
         names = names or [f"head {head}" for head in range(len(patterns))]
         self.maps = [Heatmap(pattern, tokens, tokens, name) for pattern, name in zip(patterns, names)]
 

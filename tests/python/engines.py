@@ -32,9 +32,11 @@ class Server:
         self._log = folder / "server.log"
         with open(self._log, "w") as log:
             self._process = subprocess.Popen(
-                ["dotnet", str(assembly), str(folder / "socket" / "interp"), *roots], stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT)
+                ["dotnet", str(assembly), str(folder / "socket" / "interp"), *roots], stdin=subprocess.PIPE, stdout=log,
+                stderr=subprocess.STDOUT)
         told = self._told().split()
-        self.addresses = {"grpc-tcp": next(a for a in told if a.startswith("grpc")), "grpc-unix": next(a for a in told if a.startswith("unix"))}
+        self.addresses = {"grpc-tcp": next(a for a in told if a.startswith("grpc")),
+                          "grpc-unix": next(a for a in told if a.startswith("unix"))}
 
     def close(self) -> None:
         """Stops it; what it logged must not tell of failures of its own."""

@@ -19,7 +19,8 @@ def cache(shakespeare, clean_tokens):
 def arguments(key):
     """{name: value} of a golden's key: accumulated_resid(apply_ln=True, layer=2)."""
     call = ast.parse(key, mode="eval").body
-    return call.func.id, {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords if not isinstance(keyword.value, ast.Name)}
+    return call.func.id, {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords
+                          if not isinstance(keyword.value, ast.Name)}
 
 
 @pytest.mark.parametrize("method", ["decompose_resid", "accumulated_resid", "stack_head_results", "get_full_resid_decomposition"])
@@ -59,7 +60,8 @@ def test_attributions_are_those_of_transformerlens(shakespeare, cache, clean_tok
             "logit_lens_last": shakespeare.unembed(cache.accumulated_resid(apply_ln=True, pos_slice=-1)),
             "apply_ln_to_stack(final)": cache.apply_ln_to_stack(stack),
             "apply_ln_to_stack(layer=1)": cache.apply_ln_to_stack(cache.decompose_resid(1), layer=1),
-            "apply_ln_to_stack(layer=1, mlp_input)": cache.apply_ln_to_stack(cache.decompose_resid(1, mlp_input=True), layer=1, mlp_input=True),
+            "apply_ln_to_stack(layer=1, mlp_input)": cache.apply_ln_to_stack(cache.decompose_resid(1, mlp_input=True), layer=1,
+                                                                             mlp_input=True),
             "apply_ln_to_stack(pos_slice)": cache.apply_ln_to_stack(cache.decompose_resid(pos_slice=-1), pos_slice=-1),
             "apply_ln_to_stack(recompute_ln)": cache.apply_ln_to_stack(cache.accumulated_resid(), recompute_ln=True)}.items():
         assert close(found, tensors[key]), key
@@ -88,7 +90,8 @@ def test_heads_and_neurons_are_those_of_transformerlens(cache):
             "stack_neuron_results(-1, projected)": cache.stack_neuron_results(-1, pos_slice=-1, project_output_onto=direction),
             "stack_neuron_results(-1, projected, apply_ln)": cache.stack_neuron_results(
                 -1, pos_slice=-1, apply_ln=True, project_output_onto=direction),
-            "stack_neuron_results(1, apply_ln)": cache.stack_neuron_results(1, neuron_slice=(0, 4), pos_slice=-1, apply_ln=True, return_labels=True),
+            "stack_neuron_results(1, apply_ln)": cache.stack_neuron_results(1, neuron_slice=(0, 4), pos_slice=-1, apply_ln=True,
+                                                                            return_labels=True),
     }.items():
         found, names = found if isinstance(found, tuple) else (found, None)
         assert close(found, tensors[key]), key

@@ -74,8 +74,10 @@ def test_padding_changes_no_number(shakespeare):
     expected = values["pad/left/loss_with_mask"]
     right = tensors["pad/right/tokens"]
     with pytest.warns(errors.InterpWarning, match="2 of 3 rows end in the padding token"):
-        assert abs(float(shakespeare(right, return_type="loss")) - values["pad/right/loss"]) < 1e-5, "unmasked ids count, as in TransformerLens"
-    for loss in (shakespeare(left, padding_side="left", return_type="loss"), shakespeare(right, attention_mask=tensors["pad/right/mask"], return_type="loss"),
+        assert abs(float(shakespeare(right,
+                                     return_type="loss")) - values["pad/right/loss"]) < 1e-5, "unmasked ids count, as in TransformerLens"
+    for loss in (shakespeare(left, padding_side="left", return_type="loss"),
+                 shakespeare(right, attention_mask=tensors["pad/right/mask"], return_type="loss"),
                  shakespeare(texts, return_type="loss"), shakespeare(texts, padding_side="left", return_type="loss")):
         assert abs(float(loss) - expected) < 1e-5
     assert np.abs(shakespeare(right)[:, 2] - tensors["pad/right/logits_pos2"]).max() < CLOSE

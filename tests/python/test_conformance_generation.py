@@ -16,7 +16,8 @@ def test_greedy_texts_are_those_of_transformerlens(shakespeare):
     found = shakespeare.generate(tokens, max_new_tokens=12, do_sample=True, top_k=1, freq_penalty=0.5, verbose=False)
     assert found.tolist() == values["generate_topk1_freqpen"]
     assert shakespeare.generate(prompts["texts"][0], max_new_tokens=8, do_sample=False, verbose=False) == values["generate_str"]
-    found = shakespeare.generate(prompts["batch"], max_new_tokens=6, do_sample=False, return_type="tokens", padding_side="left", verbose=False)
+    found = shakespeare.generate(prompts["batch"], max_new_tokens=6, do_sample=False, return_type="tokens", padding_side="left",
+                                 verbose=False)
     assert found.tolist() == values["generate_batch_left"]
     texts = shakespeare.generate(prompts["batch"], max_new_tokens=6, do_sample=False, verbose=False)
     assert len(texts) == 3 and texts[0].startswith("The king")
@@ -38,7 +39,8 @@ def test_rows_end_at_stop_tokens_and_logits_are_those_chosen_from(tiny, tokens):
     stopped = tiny.generate(tokens[:1], max_new_tokens=5, do_sample=False, eos_token_id=stop, verbose=False)
     assert stopped.tolist() == greedy[:1, :9].tolist()
     out = tiny.generate(tokens, max_new_tokens=5, do_sample=False, stop_at_eos=False, output_logits=True, verbose=False)
-    assert len(out.logits) == 5 and all(np.array_equal(np.asarray(step).argmax(-1), out.sequences[:, 7 + i]) for i, step in enumerate(out.logits))
+    assert len(out.logits) == 5 and all(np.array_equal(np.asarray(step).argmax(-1), out.sequences[:, 7 + i]) for i,
+                                        step in enumerate(out.logits))
     with pytest.raises(errors.FailedPreconditionError, match="pass eos_token_id"):
         tiny.generate(tokens, verbose=False)
 

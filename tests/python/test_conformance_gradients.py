@@ -43,7 +43,8 @@ def test_the_loss_of_rows_of_different_length_weighs_tokens(shakespeare):
     counts, alone = [], []
     for text in texts:
         counts.append(shakespeare.to_tokens(text).shape[1] - 1)
-        alone.append(np.asarray(shakespeare.run_with_cache(text, return_type="loss", incl_bwd=True, names_filter=name)[1][f"{name}_grad"])[0])
+        alone.append(np.asarray(shakespeare.run_with_cache(text, return_type="loss", incl_bwd=True,
+                                                           names_filter=name)[1][f"{name}_grad"])[0])
     for row, (count, gradient) in enumerate(zip(counts, alone)):
         found = np.asarray(cache[f"{name}_grad"])[row, :count + 1]
         assert np.abs(found - gradient * count / sum(counts)).max() < 1e-6
@@ -91,7 +92,9 @@ def test_declared_metrics_are_those_of_the_logits(shakespeare, clean_tokens):
     _, values = golden("patching")
     answer, wrong = values["metric"]["answer_id"], values["metric"]["wrong_id"]
     logits = np.asarray(shakespeare(clean_tokens), np.float64)[0]
-    assert float(shakespeare.measure(clean_tokens, metrics.logit_diff(answer, wrong))[0]) == pytest.approx(values["metric"]["clean"], abs=1e-4)
+    assert float(shakespeare.measure(clean_tokens, metrics.logit_diff(answer, wrong))[0]) == pytest.approx(values["metric"]["clean"],
+                                                                                                           abs=1e-4)
     log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    assert float(shakespeare.measure(clean_tokens, metrics.log_prob("PETRUCHIO", position=3))[0]) == pytest.approx(log_probs[3, answer], abs=1e-4)
+    assert float(shakespeare.measure(clean_tokens, metrics.log_prob("PETRUCHIO", position=3))[0]) == pytest.approx(log_probs[3, answer],
+                                                                                                                   abs=1e-4)
     assert float(shakespeare.measure(clean_tokens, metrics.loss())[0]) == pytest.approx(golden("forward")[1]["loss"], abs=1e-5)

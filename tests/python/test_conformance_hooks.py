@@ -35,7 +35,8 @@ def test_functions_that_change_activations_give_transformerlenss_numbers(shakesp
     def zero(v, hook, heads=slice(None)):
         v[:, :, heads] = 0
 
-    for key, name, heads in (("split_qkv/q_input_zeroed_L1H2", "blocks.1.hook_q_input", 2), ("mlp_in_zeroed_1", "blocks.1.hook_mlp_in", slice(None))):
+    for key, name, heads in (("split_qkv/q_input_zeroed_L1H2", "blocks.1.hook_q_input", 2),
+                             ("mlp_in_zeroed_1", "blocks.1.hook_mlp_in", slice(None))):
         logits = shakespeare.run_with_hooks(tokens, fwd_hooks=[(name, functools.partial(zero, heads=heads))])
         assert np.abs(logits[:, -1] - tensors[key]).max() < CLOSE, key
     shakespeare.set_use_split_qkv_input(False)
@@ -45,8 +46,10 @@ def test_functions_that_change_activations_give_transformerlenss_numbers(shakesp
 def test_ops_give_the_numbers_of_the_functions_they_stand_for(shakespeare):
     tensors, _ = golden("forward")
     tokens = tensors["tokens"]
-    for key, name, op in (("zero_head_L1H1", "blocks.1.attn.hook_z", ops.zero(heads=1)), ("resid_scaled", "blocks.2.hook_resid_pre", ops.scale(1.5)),
-                          ("pattern_uniform", "blocks.0.attn.hook_pattern", ops.set(uniform(np.ones((1, 4, 22, 22)), None).swapaxes(1, 2)))):
+    for key, name, op in (("zero_head_L1H1", "blocks.1.attn.hook_z", ops.zero(heads=1)),
+                          ("resid_scaled", "blocks.2.hook_resid_pre", ops.scale(1.5)),
+                          ("pattern_uniform", "blocks.0.attn.hook_pattern",
+                           ops.set(uniform(np.ones((1, 4, 22, 22)), None).swapaxes(1, 2)))):
         logits = shakespeare.run_with_hooks(tokens, fwd_hooks=[(name, op)])
         assert np.abs(logits[:, -1] - tensors[f"run_with_hooks/{key}"]).max() < CLOSE, key
 

@@ -28,8 +28,10 @@ def test_a_llama_with_grouped_keys_gives_its_numbers(engine):
     tokens = model.to_tokens(told["prompt"])
     assert tokens[0].tolist() == told["prompt_ids"]
     logits = np.asarray(model(tokens))[0, -1]
-    assert close(logits[:16], told["logits_last_first16"], 2e-4) and np.argsort(-logits)[:5].tolist() == [token for token, _ in told["logits_last_top5"]]
-    greedy = model.generate(tokens, max_new_tokens=len(told["greedy_ids"]) - tokens.shape[1], do_sample=False, stop_at_eos=False, verbose=False)
+    assert close(logits[:16], told["logits_last_first16"], 2e-4) and np.argsort(-logits)[:5].tolist() == [token for token,
+                                                                                                          _ in told["logits_last_top5"]]
+    greedy = model.generate(tokens, max_new_tokens=len(told["greedy_ids"]) - tokens.shape[1], do_sample=False, stop_at_eos=False,
+                            verbose=False)
     assert greedy[0].tolist() == told["greedy_ids"]
     cache = model.run_with_cache(tokens)[1]
     assert cache["q", 0].shape[2] == 8 and cache["k", 0].shape[2] == 4 and model.W_K.shape[1] == 8
@@ -60,7 +62,8 @@ def test_heads_are_found_as_transformerlens_finds_them(shakespeare):
         if parts[0] != "detect_head" or len(parts) < 5 or parts[1] != "clean":
             continue
         flags = parts[4].replace("False", "0").replace("True", "1")
-        found = detect_head(shakespeare, prompts["clean"], parts[2], error_measure=parts[3], exclude_bos=flags[0] == "1", exclude_current_token=flags[1] == "1")
+        found = detect_head(shakespeare, prompts["clean"], parts[2], error_measure=parts[3], exclude_bos=flags[0] == "1",
+                            exclude_current_token=flags[1] == "1")
         assert close(found, expected, 2e-3 if parts[3] == "abs" else 1e-4), key
     assert close(detect_head(shakespeare, prompts["clean"], "previous_token_head", heads=[(0, 1), (1, 2)]), tensors["detect_head/heads"])
     assert close(detect_head(shakespeare, prompts["batch"], "previous_token_head"), tensors["detect_head/list"])

@@ -50,7 +50,8 @@ def test_batches_and_tables_of_cells_give_transformerlenss_numbers(shakespeare, 
         shakespeare, corrupted, cache, metric, patching.layer_pos_patch_setter, "resid_pre", index_df=rows, return_index_df=True)
     assert np.abs(found - tensors["generic(index_df)"]).max() < CLOSE and table is rows
     _, table = patching.generic_activation_patch(
-        shakespeare, corrupted, cache, metric, patching.layer_head_vector_patch_setter, "z", index_axis_names=["layer", "head_index"], return_index_df=True)
+        shakespeare, corrupted, cache, metric, patching.layer_head_vector_patch_setter, "z", index_axis_names=["layer", "head_index"],
+        return_index_df=True)
     assert [list(row) for row in getattr(table, "values", table)] == golden("patching")[1]["index_df(layer, head)"]
     batch, answers = tensors["batch/corrupted_tokens"], tensors["batch/answers"]
     cache = shakespeare.run_with_cache(tensors["batch/clean_tokens"])[1]
@@ -111,7 +112,8 @@ def test_mistakes_in_patching_are_named(tiny, tokens, other_tokens):
     with pytest.raises(errors.InvalidArgumentError, match="takes the axes layer, pos"):
         patching.generic_activation_patch(tiny, tokens, cache, metrics.log_prob(1), patching.layer_pos_patch_setter, "z", ("layer", "head"))
     with pytest.raises(errors.NotFoundError, match="axis 'position'.*'pos'|axis 'position'"):
-        patching.generic_activation_patch(tiny, tokens, cache, metrics.log_prob(1), patching.layer_pos_patch_setter, "z", ("layer", "position"))
+        patching.generic_activation_patch(tiny, tokens, cache, metrics.log_prob(1), patching.layer_pos_patch_setter, "z",
+                                          ("layer", "position"))
 
     def broken(logits):
         raise KeyError("mine")

@@ -62,7 +62,8 @@ def test_models_with_saes_give_saelenss_numbers(spliced, sae):
     assert close(spliced.run_with_saes(tokens, saes=[sae]), tensors["logits_sae"])
     assert close(spliced.run_with_saes(tokens, saes=sae, use_error_term=True), tensors["logits_sae_error_term"])
     assert close(spliced(tokens), tensors["logits_clean"]), "the SAEs are gone again"
-    assert close(spliced.run_with_hooks(tokens, fwd_hooks=[(HOOK, ops.splice(sae, scale={feature: 0}))]), tensors["logits_sae_feature_ablated"])
+    assert close(spliced.run_with_hooks(tokens, fwd_hooks=[(HOOK, ops.splice(sae, scale={feature: 0}))]),
+                 tensors["logits_sae_feature_ablated"])
     ablated = spliced.run_with_hooks(tokens, fwd_hooks=[(HOOK, ops.feature(sae, feature, clamp=0))])
     assert close(ablated, tensors["logits_sae_error_term_feature_ablated"])
     assert close(spliced.run_with_hooks(tokens, fwd_hooks=[(HOOK, ops.splice(sae))]), tensors["logits_sae"])
@@ -77,14 +78,16 @@ def test_caches_have_what_saelens_has(spliced, sae):
     assert close(logits, tensors["logits_sae"])
     assert close(cache[f"{HOOK}.hook_sae_input"], entered, 1e-5) and close(cache[f"{HOOK}.hook_sae_acts_post"], sae.encode(entered), 1e-5)
     assert close(cache[f"{HOOK}.hook_sae_output"], sae(entered), 1e-4) and close(cache[HOOK], cache[f"{HOOK}.hook_sae_output"], 0)
-    assert close(cache[f"{HOOK}.hook_sae_recons"], sae(entered), 1e-4) and close(cache[f"{HOOK}.hook_sae_error"], entered - sae(entered), 1e-4)
+    assert close(cache[f"{HOOK}.hook_sae_recons"], sae(entered), 1e-4) and close(cache[f"{HOOK}.hook_sae_error"], entered - sae(entered),
+                                                                                 1e-4)
     assert close(np.maximum(cache[f"{HOOK}.hook_sae_acts_pre"], 0), cache[f"{HOOK}.hook_sae_acts_post"], 1e-5)
     told = golden_of("saelens_standard")[1]["spliced"]["cache_names"]
     assert set(told) <= set(cache)
     name = f"{HOOK}.hook_sae_acts_post"
     only = spliced.run_with_cache_with_saes(tensors["tokens"], saes=[sae], names_filter=name, stop_at_layer=2)[1]
     assert list(only) == [name] and close(only[name], cache[name], 1e-5)
-    filtered = spliced.run_with_cache_with_saes(tensors["tokens"], saes=[sae], names_filter=lambda n: "sae_acts" in n or n == "hook_embed")[1]
+    filtered = spliced.run_with_cache_with_saes(tensors["tokens"], saes=[sae],
+                                                names_filter=lambda n: "sae_acts" in n or n == "hook_embed")[1]
     assert list(filtered) == ["hook_embed", name]
 
 

@@ -29,7 +29,7 @@ def test_tokens_are_those_of_transformerlens(shakespeare):
     special = values["special"]
     tokenizer = shakespeare.tokenizer
     assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id) == (special["bos"], special["eos"], special["pad"])
-    assert tokenizer.pad_token == special["pad_token"] and tokenizer.padding_side == special["padding_side"] and len(tokenizer) == special["vocab"]
+    assert [tokenizer.pad_token, tokenizer.padding_side, len(tokenizer)] == [special[n] for n in ("pad_token", "padding_side", "vocab")]
 
 
 def test_positions_and_strings_are_those_of_transformerlens(shakespeare):

@@ -6,15 +6,19 @@ import pytest
 from conftest import golden
 from interopinterp import errors
 
-GROUPED = dict(n_layers=2, d_model=16, n_ctx=16, d_head=4, n_heads=4, n_key_value_heads=2, d_vocab=30, act_fn="silu", gated_mlp=True, normalization_type="RMS",
+GROUPED = dict(n_layers=2, d_model=16, n_ctx=16, d_head=4, n_heads=4, n_key_value_heads=2, d_vocab=30, act_fn="silu", gated_mlp=True,
+               normalization_type="RMS",
                positional_embedding_type="rotary", seed=4)
 
 
 def test_weights_have_transformerlenss_names_and_shapes(tiny, tokens):
     c = tiny.cfg
-    assert tiny.W_E.shape == (c.d_vocab, c.d_model) and tiny.W_pos.shape == (c.n_ctx, c.d_model) and tiny.W_U.shape == (c.d_model, c.d_vocab)
-    assert tiny.W_Q.shape == tiny.W_K.shape == tiny.W_V.shape == (2, c.n_heads, c.d_model, c.d_head) and tiny.W_O.shape == (2, c.n_heads, c.d_head, c.d_model)
-    assert tiny.W_in.shape == (2, c.d_model, c.d_mlp) and tiny.b_O.shape == (2, c.d_model) and tiny.b_U.shape == (c.d_vocab,) and tiny.W_gate is None
+    assert tiny.W_E.shape == (c.d_vocab, c.d_model) and tiny.W_pos.shape == (c.n_ctx, c.d_model) and tiny.W_U.shape == (c.d_model,
+                                                                                                                        c.d_vocab)
+    assert tiny.W_Q.shape == tiny.W_K.shape == tiny.W_V.shape == (2, c.n_heads, c.d_model,
+                                                                  c.d_head) and tiny.W_O.shape == (2, c.n_heads, c.d_head, c.d_model)
+    assert tiny.W_in.shape == (2, c.d_model, c.d_mlp) and tiny.b_O.shape == (2, c.d_model) and tiny.b_U.shape == (c.d_vocab,
+                                                                                                                  ) and tiny.W_gate is None
     assert tiny.W_E_pos.shape == (c.d_vocab + c.n_ctx, c.d_model)
     assert np.array_equal(tiny.blocks[1].attn.W_Q, tiny.W_Q[1]) and np.array_equal(tiny.blocks[-1].mlp.W_out, tiny.W_out[1])
     assert np.array_equal(tiny.unembed.W_U, tiny.W_U) and np.array_equal(tiny.state_dict()["embed.W_E"], tiny.W_E)

@@ -47,7 +47,8 @@ for case in told["results"].values():
 def test_saelens_evaluates_a_model_of_ours_as_it_does_transformerlenss(peers, name):
     folder = shared("fixtures", "dictionaries")
     expected = json.loads((folder / name / "golden.json").read_text())["results"]
-    found = [json.loads(line) for line in run(EVALUATE, environment(), str(folder), name, python=peers, timeout=180).splitlines() if line.startswith("{")]
+    found = [json.loads(line) for line in run(EVALUATE, environment(), str(folder), name, python=peers, timeout=180).splitlines()
+             if line.startswith("{")]
     assert len(found) == len(expected) == 2
     for ours, theirs in zip(found, expected.values()):
         assert set(ours) == set(theirs["metrics"])

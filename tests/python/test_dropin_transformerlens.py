@@ -65,7 +65,8 @@ for kind, more in KINDS.items():
         from functools import partial
         for name, hook in (("blocks.1.attn.hook_z", ablate), ("blocks.2.hook_resid_pre", rotate), ("blocks.0.hook_attn_out", None)):
             pair = [[(name, hook or partial(patch, source=c))] for c in (model.run_with_cache(other)[1], tl.run_with_cache(other)[1])]
-            compare(f"{kind}: hooked {name}", model.run_with_hooks(tokens, fwd_hooks=pair[0]), tl.run_with_hooks(tokens, fwd_hooks=pair[1]), 1e-5)
+            mine, yours = (one.run_with_hooks(tokens, fwd_hooks=hooks) for one, hooks in zip((model, tl), pair))
+            compare(f"{kind}: hooked {name}", mine, yours, 1e-5)
         assert "norm" in model.hook_dict["blocks.2.hook_resid_pre"].ctx
 
         clean, their_clean = model.run_with_cache(other)[1], tl.run_with_cache(other)[1]
@@ -121,7 +122,8 @@ NAMES = """
 import importlib, inspect
 import interopinterp, transformer_lens
 for module, names in {
-        "": ["HookedTransformer", "HookedTransformerConfig", "ActivationCache", "FactoredMatrix", "HookedRootModule", "patching", "utils", "utilities"],
+        "": ["HookedTransformer", "HookedTransformerConfig", "ActivationCache", "FactoredMatrix", "HookedRootModule", "patching", "utils",
+             "utilities"],
         "hook_points": ["HookPoint", "LensHandle", "NamesFilter"], "HookedTransformer": ["HookedTransformer", "Output"],
         "ActivationCache": ["ActivationCache"], "HookedRootModule": ["HookedRootModule"], "FactoredMatrix": ["FactoredMatrix"],
         "HookedTransformerConfig": ["HookedTransformerConfig"], "config": ["HookedTransformerConfig"],
@@ -139,7 +141,8 @@ for cls in ("HookedTransformer", "ActivationCache", "FactoredMatrix"):
     mine, their = getattr(interopinterp, cls), getattr(transformer_lens, cls)
     for name in sorted(set(dir(mine)) & set(dir(their))):
         a, b = getattr(mine, name), getattr(their, name)
-        if name.startswith("_") or not inspect.isfunction(b) and not inspect.ismethod(b) or b.__qualname__.split(".")[0] not in (cls, "HookedRootModule"):
+        own = (inspect.isfunction(b) or inspect.ismethod(b)) and b.__qualname__.split(".")[0] in (cls, "HookedRootModule")
+        if name.startswith("_") or not own:
             continue
         mine_names, their_names = list(inspect.signature(a).parameters), list(inspect.signature(b).parameters)
         their_names = [n for n in their_names if n != "kwargs"]
@@ -209,18 +212,19 @@ with model.hooks(bwd_hooks=[("blocks.0.hook_resid_pre", lambda g, hook: grads.ap
 a = model.gradients(tokens, lambda logits: logits.square().mean(), "blocks.0.hook_resid_pre")["blocks.0.hook_resid_pre"]
 b = model.gradients(tokens, ii.metrics.loss(), "blocks.0.hook_resid_pre")["blocks.0.hook_resid_pre"]
 assert torch.allclose(grads[0], a + 3 * b, atol=1e-6)
-looks = []
-with model.hooks(fwd_hooks=[("blocks.1.hook_resid_pre", lambda v, hook: looks.append(v.mean()))], bwd_hooks=[("blocks.0.hook_resid_pre", lambda g, hook: None)]):
+looks, nothing = [], [("blocks.0.hook_resid_pre", lambda g, hook: None)]
+with model.hooks(fwd_hooks=[("blocks.1.hook_resid_pre", lambda v, hook: looks.append(v.mean()))], bwd_hooks=nothing):
     model(tokens).sum().backward()
 assert len(looks) == 1, "a hook that only looks runs once"
-with model.hooks(fwd_hooks=[("blocks.1.hook_resid_pre", lambda v, hook: v * 2)], bwd_hooks=[("blocks.0.hook_resid_pre", lambda g, hook: None)]):
+with model.hooks(fwd_hooks=[("blocks.1.hook_resid_pre", lambda v, hook: v * 2)], bwd_hooks=nothing):
     try:
         model(tokens).sum().backward()
     except errors.FailedPreconditionError as error:
         assert error.reason == "GRADIENT_THROUGH_CALLBACK"
     else:
         raise AssertionError("differentiated through a Python hook")
-with model.hooks(fwd_hooks=[("blocks.1.hook_resid_pre", ops.scale(2.0))], bwd_hooks=[("blocks.0.hook_resid_pre", lambda g, hook: grads.append(g))]):
+keep = [("blocks.0.hook_resid_pre", lambda g, hook: grads.append(g))]
+with model.hooks(fwd_hooks=[("blocks.1.hook_resid_pre", ops.scale(2.0))], bwd_hooks=keep):
     model(tokens).sum().backward()
 assert len(grads) == 2
 print("backward")
@@ -247,5 +251,6 @@ print("mistakes")
 
 @pytest.mark.parametrize("order", ["torch first", "ours first"])
 def test_torch_hooks_modules_and_backward(peers, order):
-    code = TORCH if order == "torch first" else TORCH.replace("import torch\nimport interopinterp as ii", "import interopinterp as ii\nimport torch")
+    code = TORCH if order == "torch first" else TORCH.replace("import torch\nimport interopinterp as ii",
+                                                              "import interopinterp as ii\nimport torch")
     assert run(code, environment(), python=peers, timeout=120).split() == ["memory", "modules", "backward", "mistakes"]

@@ -38,7 +38,8 @@ def tensor(server):
 
 
 @pytest.mark.parametrize("index", [
-    0, -1, (1, 2), (slice(None), 1), (0, slice(1, 3), slice(None, None, 2)), (..., 3), (slice(None), -1, ..., slice(1, 4)), slice(1, None), (0, 1, 2, 3)],
+    0, -1, (1, 2), (slice(None), 1), (0, slice(1, 3), slice(None, None, 2)), (..., 3), (slice(None), -1, ..., slice(1, 4)), slice(1, None),
+    (0, 1, 2, 3)],
     ids=str)
 def test_indexing_moves_only_what_it_selects(server, tensor, index):
     assert (tensor[index] == HELD[index]).all() and np.shape(tensor[index]) == HELD[index].shape
@@ -46,7 +47,8 @@ def test_indexing_moves_only_what_it_selects(server, tensor, index):
     assert server.moved == 2 * HELD[index].size and not tensor.is_fetched
 
 
-@pytest.mark.parametrize("index", [(slice(None, None, -1),), ([0, 1, 0],), (slice(None), None), (HELD > 50,), (slice(3, 3),)], ids=lambda i: type(i[0]).__name__)
+@pytest.mark.parametrize("index", [(slice(None, None, -1),), ([0, 1, 0],), (slice(None), None), (HELD > 50,), (slice(3, 3),)],
+                         ids=lambda i: type(i[0]).__name__)
 def test_what_a_server_cannot_cut_is_cut_here(server, tensor, index):
     assert (tensor[index] == HELD[index]).all() and tensor[index].shape == HELD[index].shape
     assert server.moved == HELD.size
@@ -80,5 +82,6 @@ def test_small_tensors_come_with_the_response():
         def decoded(self, data):
             return np.frombuffer(data.data, np.float32).reshape(tuple(data.shape)).copy()
 
-    tensor = RemoteTensor(Decoding(), pb.Tensor(value=pb.TensorData(data_type=pb.DATA_TYPE_FLOAT32, shape=[2], data=np.float32([1, 2]).tobytes())))
+    tensor = RemoteTensor(Decoding(),
+                          pb.Tensor(value=pb.TensorData(data_type=pb.DATA_TYPE_FLOAT32, shape=[2], data=np.float32([1, 2]).tobytes())))
     assert tensor.is_fetched and tensor[1] == 2 and tensor.ref is None

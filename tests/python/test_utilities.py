@@ -79,7 +79,8 @@ def test_factored_matrices_are_their_products():
     square = FactoredMatrix(a, random.standard_normal((2, 3, 4, 9)))
     mine, theirs = (np.sort_complex(x.round(8)) for x in (square.eigenvalues[0, 0], np.linalg.eigvals(square.AB[0, 0])))
     assert all(np.abs(theirs - value).min() < 1e-6 for value in mine)
-    scores = utils.composition_scores(FactoredMatrix(a, b), FactoredMatrix(random.standard_normal((5, 8, 4)), random.standard_normal((5, 4, 8))))
+    scores = utils.composition_scores(FactoredMatrix(a, b),
+                                      FactoredMatrix(random.standard_normal((5, 8, 4)), random.standard_normal((5, 4, 8))))
     assert scores.shape == (2, 3, 5)
     with pytest.raises(errors.InvalidArgumentError, match=r"A is \[3, 4\] and B \[5, 6\]"):
         FactoredMatrix(np.zeros((3, 4)), np.zeros((5, 6)))
@@ -103,7 +104,8 @@ def test_configs_fill_in_what_follows_and_refuse_what_is_unknown():
     given = ("n_layers", "d_model", "n_ctx", "d_head", "d_vocab", "act_fn")
     config = HookedTransformerConfig(**{name: expected[name] for name in given})
     for name in ("n_heads", "d_mlp", "d_vocab_out", "attn_scale", "initializer_range", "n_params", "init_mode", "attention_dir"):
-        assert getattr(config, name) == pytest.approx(expected[name]) if isinstance(expected[name], float) else getattr(config, name) == expected[name]
+        assert getattr(config, name) == pytest.approx(expected[name]) if isinstance(expected[name],
+                                                                                    float) else getattr(config, name) == expected[name]
     assert HookedTransformerConfig.unwrap(config.to_dict()) == config and json.loads(config.to_json())["dtype"] == "float32"
     with pytest.raises(errors.NotFoundError, match="Did you mean 'n_heads'"):
         HookedTransformerConfig.from_dict({"n_layers": 1, "d_model": 8, "n_ctx": 4, "d_head": 4, "n_head": 2})
@@ -112,12 +114,14 @@ def test_configs_fill_in_what_follows_and_refuse_what_is_unknown():
 
 
 def test_files_of_arrays_come_back_as_they_were(tmp_path):
-    arrays = {"a": np.arange(6, dtype="f4").reshape(2, 3), "empty": np.zeros((0, 4), "f8"), "scalar": np.array(3, "i8"), "flags": np.array([True, False])}
+    arrays = {"a": np.arange(6, dtype="f4").reshape(2, 3), "empty": np.zeros((0, 4), "f8"), "scalar": np.array(3, "i8"),
+              "flags": np.array([True, False])}
     path = tmp_path / "cache.safetensors"
     _safetensors.save(path, arrays, {"has_batch_dim": "True"})
     back, metadata = _safetensors.load(path)
     assert metadata == {"has_batch_dim": "True"} and list(back) == list(arrays)
-    assert all((back[name] == value).all() and back[name].dtype == value.dtype and back[name].shape == value.shape for name, value in arrays.items())
+    assert all((back[name] == value).all() and back[name].dtype == value.dtype and back[name].shape == value.shape for name,
+               value in arrays.items())
     whole = path.read_bytes()
     for broken in (b"", whole[:5], whole[:40], b"\xff" * 8 + whole[8:], whole.replace(b'"F4"', b'"F9"').replace(b'"F32"', b'"F64"')):
         path.write_bytes(broken)

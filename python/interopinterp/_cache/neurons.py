@@ -37,8 +37,8 @@ class Neurons:
         """What every neuron before a layer adds: [layer * neuron, batch, pos, d_model], labels L0N0, ...
 
         incl_remainder       a last entry with everything else that stands in the stream there
-        project_output_onto  directions [d_model] or [d_model, outputs], applied before anything of d_model is stacked; the norm's scale, should
-                             it be asked for, comes first
+        project_output_onto  directions [d_model] or [d_model, outputs], applied before anything of d_model is stacked; the norm's scale,
+                             should it be asked for, comes first
         """
         self._need_mlp()
         layer, pos = self.up_to(layer), as_slice(pos_slice)
@@ -49,7 +49,8 @@ class Neurons:
             parts = [self.get_neuron_results(index, neurons, pos) for index in range(layer)]
         else:
             parts = [self._projected(index, layer, neurons, pos, apply_ln, project_output_onto) for index in range(layer)]
-            stream = (self.apply_ln_to_stack(stream[None], layer, pos_slice=pos, has_batch_dim=self.has_batch_dim)[0] if apply_ln else stream)
+            stream = (self.apply_ln_to_stack(stream[None], layer, pos_slice=pos, has_batch_dim=self.has_batch_dim)[0] if apply_ln
+                      else stream)
             stream = stream @ project_output_onto
         axis = -1 if project_output_onto is not None and project_output_onto.ndim == 1 else -2
         stacked = _first(_concatenated(parts, axis), axis) if parts else stream[None][:0]
@@ -82,7 +83,8 @@ class Neurons:
                 stacks.append(finished(stack))
             elif expand_neurons:
                 scale_at = layer if apply_ln else None
-                parts = [self._projected(index, scale_at, as_slice(None), pos, apply_ln, project_output_onto, mlp_input) for index in range(layer)]
+                parts = [self._projected(index, scale_at, as_slice(None), pos, apply_ln, project_output_onto, mlp_input)
+                         for index in range(layer)]
                 axis = -1 if project_output_onto.ndim == 1 else -2
                 stacks.append(_first(_concatenated(parts, axis), axis))
                 more = [f"L{index}N{n}" for index in range(layer) for n in range(cfg.d_mlp)]

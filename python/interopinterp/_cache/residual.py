@@ -76,10 +76,11 @@ class Residual:
         self, residual_stack: Any, layer: int | None = None, mlp_input: bool = False, pos_slice: Any = None, batch_slice: Any = None,
         has_batch_dim: bool = True, recompute_ln: bool = False,
     ) -> Any:
-        """Components [components, batch, pos, d_model] as the norm of a layer scales them in this run: centred (LN) and divided by the cached
-        scale. Weights of the norm are taken to be folded.
+        """Components [components, batch, pos, d_model] as the norm of a layer scales them in this run: centred (LN) and divided by the
+        cached scale. Weights of the norm are taken to be folded.
 
-        pos_slice, batch_slice  that were applied to the stack; batch_slice is applied here. recompute_ln  at the end: each by its own statistics
+        pos_slice     what was applied to the stack; batch_slice  is applied here
+        recompute_ln  at the end: each by its own statistics
         """
         if self.model.cfg.normalization_type not in _NORMS:
             return residual_stack
@@ -90,11 +91,13 @@ class Residual:
             return self.model.ln_final(residual_stack)
         scale = self.norm_scale(layer, mlp_input, pos, batch)
         if pos.mode != "int" and residual_stack.shape[-2] != scale.shape[-2]:
-            raise InvalidArgumentError("STACK_NOT_SLICED", f"The stack has {residual_stack.shape[-2]} positions and the scales, with pos_slice, "
+            raise InvalidArgumentError("STACK_NOT_SLICED",
+                                       f"The stack has {residual_stack.shape[-2]} positions and the scales, with pos_slice, "
                                        f"{scale.shape[-2]}: slice the stack too, as in decompose_resid(pos_slice=...).")
         if pos.mode == "int" and residual_stack.ndim - 1 != scale.ndim:
             raise InvalidArgumentError("STACK_NOT_SLICED", f"The stack {list(residual_stack.shape)} still has its position axis; pos_slice="
-                                       f"{pos.slice} takes one position: slice the stack too, as in decompose_resid(pos_slice={pos.slice}).")
+                                       f"{pos.slice} takes one position: slice the stack too, as in "
+                                       f"decompose_resid(pos_slice={pos.slice}).")
         if self.model.cfg.normalization_type in ("LN", "LNPre"):
             residual_stack = residual_stack - mean(residual_stack)
         return residual_stack / scale
@@ -111,7 +114,8 @@ class Residual:
         if incorrect_tokens is not None:
             wrong = self.model.tokens_to_residual_directions(incorrect_tokens)
             if tuple(directions.shape) != tuple(wrong.shape):
-                raise InvalidArgumentError("TOKENS_SHAPE", f"tokens give directions {list(directions.shape)} and incorrect_tokens {list(wrong.shape)}: as "
+                raise InvalidArgumentError("TOKENS_SHAPE",
+                                           f"tokens give directions {list(directions.shape)} and incorrect_tokens {list(wrong.shape)}: as "
                                            "many of both are expected.")
             directions = directions - wrong
         scaled = self.apply_ln_to_stack(residual_stack, -1, pos_slice=pos_slice, batch_slice=batch_slice, has_batch_dim=has_batch_dim)
@@ -129,7 +133,8 @@ class Residual:
         if layer is None or layer == -1:
             return count
         if not 0 <= layer <= count:
-            raise OutOfRangeError("LAYER_OUT_OF_RANGE", f"layer is {layer}; the model has {count} layers: 0 to {count}, {count} being the end.")
+            raise OutOfRangeError("LAYER_OUT_OF_RANGE",
+                                  f"layer is {layer}; the model has {count} layers: 0 to {count}, {count} being the end.")
         return layer
 
 

@@ -45,7 +45,8 @@ class Component(Twofold):
         compute = {"ln_final": model.apply_ln_final, "unembed": model.apply_unembed, "embed": model.apply_embed}.get(self.name)
         if compute is None or more or options:
             raise UnimplementedError(
-                "PART_NOT_CALLABLE", f"'{self.name}' cannot be called by itself. model(residual, start_at_layer=l, stop_at_layer=l + 1) runs a "
+                "PART_NOT_CALLABLE",
+                f"'{self.name}' cannot be called by itself. model(residual, start_at_layer=l, stop_at_layer=l + 1) runs a "
                 "block; run_with_cache shows what is inside it.")
         return compute(x)
 

@@ -82,7 +82,8 @@ class Forward:
                                attention_mask, stop_at_layer, past_kv_cache))[0]
 
     def run_with_cache(
-        self, *model_args: Any, return_cache_object: bool = True, remove_batch_dim: bool = False, names_filter: Any = None, device: Any = None,
+        self, *model_args: Any, return_cache_object: bool = True, remove_batch_dim: bool = False, names_filter: Any = None,
+        device: Any = None,
         incl_bwd: bool = False, reset_hooks_end: bool = True, clear_contexts: bool = False, pos_slice: Any = None, **model_kwargs: Any,
     ) -> tuple[Any, Any]:
         """(what forward gives, the activations of hook points).
@@ -141,7 +142,8 @@ class Forward:
 
     def _pass(self, call: Call, names: list[str] = (), pos: Slice | None = None, incl_bwd: bool = False) -> tuple[Any, pb.RunPlanResponse]:
         if call.return_type not in _RETURN_TYPES:
-            raise unknown("UNKNOWN_RETURN_TYPE", "return_type", str(call.return_type), [t for t in _RETURN_TYPES if t], "None gives nothing back.")
+            raise unknown("UNKNOWN_RETURN_TYPE", "return_type", str(call.return_type), [t for t in _RETURN_TYPES if t],
+                          "None gives nothing back.")
         if call.shortformer_pos_embed is not None:
             raise UnimplementedError("NOT_OFFERED", "shortformer_pos_embed: the engine adds a shortformer's positions itself.")
         if call.past_kv_cache is not None:

@@ -95,7 +95,8 @@ class Generation:
         if return_type not in _RETURN_TYPES:
             raise unknown("UNKNOWN_RETURN_TYPE", "return_type", str(return_type), _RETURN_TYPES)
         if return_type == "embeds" or arrays.is_array(given) and given.ndim == 3:
-            raise UnimplementedError("NOT_OFFERED", "generate starts from text or tokens and gives those; for embeddings of the result run the model "
+            raise UnimplementedError("NOT_OFFERED",
+                                     "generate starts from text or tokens and gives those; for embeddings of the result run the model "
                                      "on it: model.run_with_cache(tokens, names_filter='hook_embed').")
         if isinstance(given, (list, tuple)) and len(given) > 1 and inputs.is_text(given):
             padding_side = "left"
@@ -105,7 +106,8 @@ class Generation:
             self._tokenizer("return_type='str'")
         return read, kind
 
-    def _generate(self, given: inputs.Input, options: dict[str, Any], want_logits: bool = False, progress: Any = None, tokens: Any = None) -> Any:
+    def _generate(self, given: inputs.Input, options: dict[str, Any], want_logits: bool = False, progress: Any = None,
+                  tokens: Any = None) -> Any:
         self.check_weights()
         o = options
         seed = o["seed"]
@@ -116,7 +118,8 @@ class Generation:
             scope = PlanScope(self, loans).run(given).hooks()
             scope.plan.seed = seed % 2**64
             scope.plan.generation.CopyFrom(pb.Generation(
-                max_new_tokens=o["max_new_tokens"], stop_tokens=self._stop_tokens(o["stop_at_eos"], o["eos_token_id"]), sample=o["do_sample"],
+                max_new_tokens=o["max_new_tokens"], stop_tokens=self._stop_tokens(o["stop_at_eos"], o["eos_token_id"]),
+                sample=o["do_sample"],
                 top_k=o["top_k"], top_p=o["top_p"], temperature=o["temperature"], frequency_penalty=o["freq_penalty"],
                 repetition_penalty=o["repetition_penalty"], no_cache=not o["use_past_kv_cache"]))
             if want_logits:
@@ -129,7 +132,8 @@ class Generation:
         if eos_token_id is None:
             eos_token_id = None if self.tokenizer is None else self.tokenizer.eos_token_id
         if eos_token_id is None:
-            raise FailedPreconditionError("NO_EOS_TOKEN", "stop_at_eos needs an EOS token, and there is no tokenizer that has one: pass eos_token_id, or "
+            raise FailedPreconditionError("NO_EOS_TOKEN",
+                                          "stop_at_eos needs an EOS token, and there is no tokenizer that has one: pass eos_token_id, or "
                                           "stop_at_eos=False.")
         return [int(eos_token_id)] if isinstance(eos_token_id, (int, np.integer)) else [int(i) for i in eos_token_id]
 

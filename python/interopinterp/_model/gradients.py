@@ -17,7 +17,8 @@ from interopinterp.metrics import Metric
 class Gradients:
     """gradients and measure."""
 
-    def gradients(self, input: Any, metric: Any, names: Any = None, *, attention_mask: Any = None, cotangents: dict[str, Any] | None = None) -> dict[str, Any]:
+    def gradients(self, input: Any, metric: Any, names: Any = None, *, attention_mask: Any = None,
+                  cotangents: dict[str, Any] | None = None) -> dict[str, Any]:
         """d(metric)/d(activation) at hook points, by name: arrays of the activations' shapes.
 
         metric      a metric of interopinterp.metrics (of several rows the mean counts); or a function of torch logits [batch, pos, d_vocab]
@@ -51,7 +52,8 @@ class Gradients:
         torch = sys.modules.get("torch")
         if not hasattr(torch, "autograd"):
             name = getattr(metric, "__name__", type(metric).__name__)
-            raise InvalidArgumentError("METRIC_NOT_DIFFERENTIABLE", f"The metric {name} is a Python function; to differentiate it takes torch (import "
+            raise InvalidArgumentError("METRIC_NOT_DIFFERENTIABLE",
+                                       f"The metric {name} is a Python function; to differentiate it takes torch (import "
                                        "torch), or say it as data: interopinterp.metrics.logit_diff, log_prob, loss.")
         with torch.no_grad():
             logits = self(input, attention_mask=attention_mask)

@@ -57,7 +57,8 @@ def pad_rows(rows: list[list[int]], pad: int | None, side: str) -> np.ndarray:
     """Rows as one array [rows, longest] int64."""
     width = max(map(len, rows))
     if pad is None and any(len(row) < width for row in rows):
-        raise FailedPreconditionError("NO_PAD_TOKEN", "The rows differ in length, and the tokenizer has neither a padding nor an EOS token to "
+        raise FailedPreconditionError("NO_PAD_TOKEN",
+                                      "The rows differ in length, and the tokenizer has neither a padding nor an EOS token to "
                                       "fill them up. Use rows of equal length.")
     out = np.full((len(rows), width), pad or 0, np.int64)
     for place, row in zip(out, rows):
@@ -121,7 +122,8 @@ def warn_of_padding(model: Any, given: Input) -> None:
     if any(ends) and not all(ends):
         warnings.warn(
             f"{sum(ends)} of {len(ends)} rows end in the padding token {pad}, and without attention_mask it counts in the loss. Give texts "
-            "instead of ids, or attention_mask=utils.get_attention_mask(model.tokenizer, tokens, prepend_bos).", InterpWarning, stacklevel=4)
+            "instead of ids, or attention_mask=utils.get_attention_mask(model.tokenizer, tokens, prepend_bos).", InterpWarning,
+            stacklevel=4)
 
 
 def _residual(given: Any, tokens: Any, attention_mask: Any, side: str) -> Input:

@@ -84,7 +84,8 @@ class Loading:
     ) -> Any:
         """Loads a model with its weights as they are: Hugging Face's numbers."""
         return cls.from_pretrained(
-            model_name, fold_ln, center_writing_weights, center_unembed, refactor_factored_attn_matrices, fold_value_biases=fold_value_biases,
+            model_name, fold_ln, center_writing_weights, center_unembed, refactor_factored_attn_matrices,
+            fold_value_biases=fold_value_biases,
             dtype=dtype, default_prepend_bos=default_prepend_bos, default_padding_side=default_padding_side, **from_pretrained_kwargs)
 
     def load_state_dict(self, state_dict: Any, strict: bool = True) -> None:

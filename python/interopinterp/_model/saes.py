@@ -51,23 +51,26 @@ class Saes:
                 self._saes = before
 
     def run_with_saes(
-        self, *model_args: Any, saes: SAE | list[SAE] = (), reset_saes_end: bool = True, use_error_term: bool | None = None, **model_kwargs: Any
+        self, *model_args: Any, saes: SAE | list[SAE] = (), reset_saes_end: bool = True, use_error_term: bool | None = None,
+        **model_kwargs: Any
     ) -> Any:
         """forward with SAEs attached."""
         with self.saes(saes, reset_saes_end, use_error_term):
             return self(*model_args, **model_kwargs)
 
     def run_with_cache_with_saes(
-        self, *model_args: Any, saes: SAE | list[SAE] = (), reset_saes_end: bool = True, use_error_term: bool | None = None, **model_kwargs: Any
+        self, *model_args: Any, saes: SAE | list[SAE] = (), reset_saes_end: bool = True, use_error_term: bool | None = None,
+        **model_kwargs: Any
     ) -> tuple[Any, Any]:
-        """run_with_cache with SAEs attached. Behind each one's hook point the cache has NAME.hook_sae_input, hook_sae_recons, hook_sae_error and
-        hook_sae_output [..., d_in], and hook_sae_acts_pre and hook_sae_acts_post [..., d_sae].
+        """run_with_cache with SAEs attached. Behind each one's hook point the cache has NAME.hook_sae_input, hook_sae_recons, hook_sae_error
+        and hook_sae_output [..., d_in], and hook_sae_acts_pre and hook_sae_acts_post [..., d_sae].
         """
         with self.saes(saes, reset_saes_end, use_error_term):
             return self.run_with_cache(*model_args, **model_kwargs)
 
     def run_with_hooks_with_saes(
-        self, *model_args: Any, saes: SAE | list[SAE] = (), reset_saes_end: bool = True, use_error_term: bool | None = None, **model_kwargs: Any
+        self, *model_args: Any, saes: SAE | list[SAE] = (), reset_saes_end: bool = True, use_error_term: bool | None = None,
+        **model_kwargs: Any
     ) -> Any:
         """run_with_hooks with SAEs attached. Features are edited by ops.splice(sae, scale={feature: 0}) instead."""
         with self.saes(saes, reset_saes_end, use_error_term):

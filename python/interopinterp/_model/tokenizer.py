@@ -56,7 +56,8 @@ class Tokenizer:
                       pieces: bool = False) -> pb.TokenizeResponse:
         """Rows of token ids; see HookedTransformer.to_tokens."""
         return self._transport.call(pb.TokenizeRequest(
-            model=self.model, texts=texts, prepend_bos=prepend_bos, padding_side=SIDES[padding_side or self.padding_side], keep_long=keep_long,
+            model=self.model, texts=texts, prepend_bos=prepend_bos, padding_side=SIDES[padding_side or self.padding_side],
+            keep_long=keep_long,
             with_pieces=pieces))
 
     def detokenize_rows(self, rows: Iterable[Iterable[int]]) -> list[pb.DetokenizedRow]:
@@ -87,4 +88,5 @@ class Tokenizer:
         return {"input_ids": [self.encode(item, add_special_tokens) for item in text]}
 
     def __repr__(self) -> str:
-        return f"Tokenizer({self.vocab_size} tokens, bos {self.bos_token_id}, eos {self.eos_token_id}, pad {self.pad_token_id}, {self.padding_side})"
+        special = f"bos {self.bos_token_id}, eos {self.eos_token_id}, pad {self.pad_token_id}"
+        return f"Tokenizer({self.vocab_size} tokens, {special}, {self.padding_side})"

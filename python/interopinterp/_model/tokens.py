@@ -21,7 +21,8 @@ class Tokens:
         """Takes the tokenizer of another model of the same engine (other.tokenizer)."""
         if not isinstance(tokenizer, Tokenizer):
             raise InvalidArgumentError(
-                "UNKNOWN_TOKENIZER", f"A {type(tokenizer).__name__} cannot serve the engine; the tokenizer of another model can (other.tokenizer). "
+                "UNKNOWN_TOKENIZER",
+                f"A {type(tokenizer).__name__} cannot serve the engine; the tokenizer of another model can (other.tokenizer). "
                 "The engine reads tokenizer.json, vocab.json with merges.txt, tokenizer.model and GGUF: save yours beside the model "
                 "(tokenizer.save_pretrained(folder)) and load that.")
         self.tokenizer = tokenizer
@@ -51,7 +52,8 @@ class Tokens:
         rows = [list(row.tokens) for row in tokenizer.tokenize_rows(texts, bos, side, keep_long=True).rows]
         longest = max(map(len, rows))
         if truncate and longest > self.cfg.n_ctx:
-            warnings.warn(f"The text has {longest} tokens and is cut to the model's context of {self.cfg.n_ctx}; truncate=False keeps it whole.",
+            warnings.warn(f"The text has {longest} tokens and is cut to the model's context of {self.cfg.n_ctx}; truncate=False keeps it "
+                          "whole.",
                           InterpWarning, stacklevel=5)
             rows = [list(row.tokens)[:self.cfg.n_ctx] for row in tokenizer.tokenize_rows(texts, bos, side).rows]
         return inputs.Input(rows, side=side)
@@ -128,7 +130,8 @@ class Tokens:
 
     def _tokenizer(self, what: str) -> Tokenizer:
         if self.tokenizer is None:
-            raise FailedPreconditionError("NO_TOKENIZER", f"{what} needs a tokenizer, and the model '{self.cfg.model_name}' has none: give token "
+            raise FailedPreconditionError("NO_TOKENIZER",
+                                          f"{what} needs a tokenizer, and the model '{self.cfg.model_name}' has none: give token "
                                           "ids, or model.set_tokenizer(other.tokenizer).")
         return self.tokenizer
 

@@ -76,11 +76,13 @@ class Transport(abc.ABC):
         """A call whose errors are of no interest: something is let go that may be gone already."""
 
     @abc.abstractmethod
-    def run_plan(self, request: pb.RunPlanRequest, progress: Progress | None = None, tokens: TokensFound | None = None) -> pb.RunPlanResponse:
+    def run_plan(self, request: pb.RunPlanRequest, progress: Progress | None = None,
+                 tokens: TokensFound | None = None) -> pb.RunPlanResponse:
         """Runs a plan; progress is told (steps done, steps in all), tokens what each decode step of a generation adds."""
 
     @abc.abstractmethod
-    def run_sweep(self, request: pb.RunSweepRequest, progress: Progress | None = None, metric: MetricFunction | None = None) -> pb.RunSweepResponse:
+    def run_sweep(self, request: pb.RunSweepRequest, progress: Progress | None = None,
+                  metric: MetricFunction | None = None) -> pb.RunSweepResponse:
         """Runs a sweep; metric is called with the logits of each cell where the sweep declares none."""
 
     @abc.abstractmethod

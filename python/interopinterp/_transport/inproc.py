@@ -33,7 +33,8 @@ class InProcess(Transport):
         with contextlib.suppress(InterpError):
             self.run(request)
 
-    def run_plan(self, request: pb.RunPlanRequest, progress: Progress | None = None, tokens: TokensFound | None = None) -> pb.RunPlanResponse:
+    def run_plan(self, request: pb.RunPlanRequest, progress: Progress | None = None,
+                 tokens: TokensFound | None = None) -> pb.RunPlanResponse:
         if not progress and not tokens:
             return self.call(request)
 
@@ -48,7 +49,8 @@ class InProcess(Transport):
             request.progress_callback = loans.callback(told)
             return self.call(request)
 
-    def run_sweep(self, request: pb.RunSweepRequest, progress: Progress | None = None, metric: MetricFunction | None = None) -> pb.RunSweepResponse:
+    def run_sweep(self, request: pb.RunSweepRequest, progress: Progress | None = None,
+                  metric: MetricFunction | None = None) -> pb.RunSweepResponse:
         def told(message: bytes) -> None:
             step = pb.Progress.FromString(message)
             progress(step.done, step.total)

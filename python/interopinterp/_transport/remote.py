@@ -81,7 +81,8 @@ class Grpc(Transport):
         self._pending.add(call)
         call.add_done_callback(self._pending.discard)
 
-    def run_plan(self, request: pb.RunPlanRequest, progress: Progress | None = None, tokens: TokensFound | None = None) -> pb.RunPlanResponse:
+    def run_plan(self, request: pb.RunPlanRequest, progress: Progress | None = None,
+                 tokens: TokensFound | None = None) -> pb.RunPlanResponse:
         if not progress and not tokens:
             return self.call(request)
         for message in self._stream(request):
@@ -92,7 +93,8 @@ class Grpc(Transport):
                 tokens(message.new_tokens.first_row, list(message.new_tokens.tokens))
         return message.result
 
-    def run_sweep(self, request: pb.RunSweepRequest, progress: Progress | None = None, metric: MetricFunction | None = None) -> pb.RunSweepResponse:
+    def run_sweep(self, request: pb.RunSweepRequest, progress: Progress | None = None,
+                  metric: MetricFunction | None = None) -> pb.RunSweepResponse:
         if metric is None and progress is None:
             return self.call(request)
         replies: queue.SimpleQueue = queue.SimpleQueue()
@@ -189,7 +191,8 @@ class Grpc(Transport):
 
     def callback(self, function: Callable[[bytes], bytes | None]) -> int:
         raise FailedPreconditionError(
-            "CALLBACKS_IN_PROCESS_ONLY", f"{self.door} cannot call Python functions in the middle of a run. Say what is to be done instead: "
+            "CALLBACKS_IN_PROCESS_ONLY",
+            f"{self.door} cannot call Python functions in the middle of a run. Say what is to be done instead: "
             "interopinterp.ops has zero, mean, set, patch, add, scale, project, splice, feature and steer, which go where a function "
             "would: fwd_hooks=[(name, ops.zero(heads=[1]))]. To only look at activations use run_with_cache. Functions run in process: "
             "interopinterp.HookedTransformer.")

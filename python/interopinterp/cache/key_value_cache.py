@@ -54,7 +54,8 @@ class TransformerLensKeyValueCache:
         if call.start_at_layer is not None or pos is not None and pos.mode != "identity":
             raise UnimplementedError("NOT_OFFERED", "past_kv_cache goes with neither start_at_layer nor pos_slice.")
         if any(point.fwd_hooks or point.bwd_hooks for point in model.hook_points()):
-            raise UnimplementedError("HOOKS_WITH_PAST", "Hooks with past_kv_cache would see the earlier tokens again. Run the whole sequence, or use "
+            raise UnimplementedError("HOOKS_WITH_PAST",
+                                     "Hooks with past_kv_cache would see the earlier tokens again. Run the whole sequence, or use "
                                      "generate(), in which hooks see each step.")
         given = inputs.read(model, call.input, call.prepend_bos, call.padding_side, call.attention_mask)
         tokens, mask = given.padded(model.pad_token_id), given.mask()

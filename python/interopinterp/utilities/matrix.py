@@ -14,7 +14,8 @@ def composition_scores(left: Any, right: Any, broadcast_dims: bool = True) -> An
     Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; TransformerLens 3.9, utilities.composition_scores.
     """
     if left.rdim != right.ldim:
-        raise InvalidArgumentError("FACTORS_DO_NOT_MATCH", f"{list(left.shape)} and {list(right.shape)} do not compose: {left.rdim} is not {right.ldim}.")
+        raise InvalidArgumentError("FACTORS_DO_NOT_MATCH",
+                                   f"{list(left.shape)} and {list(right.shape)} do not compose: {left.rdim} is not {right.ldim}.")
     if broadcast_dims:
         before, behind = left.ndim - 2, right.ndim - 2
         for axis in range(before):

@@ -20,7 +20,8 @@ class Slice:
 
     def __init__(self, input_slice: SliceInput = None):
         if isinstance(input_slice, (bool, str)):
-            raise InvalidArgumentError("INVALID_SLICE", f"{input_slice!r} is no slice: None, an int, (start, stop, step), a slice or a list of ints.")
+            raise InvalidArgumentError("INVALID_SLICE",
+                                       f"{input_slice!r} is no slice: None, an int, (start, stop, step), a slice or a list of ints.")
         if input_slice is None:
             self.slice, self.mode = slice(None), "identity"
         elif isinstance(input_slice, tuple):
@@ -32,7 +33,8 @@ class Slice:
         elif isinstance(input_slice, list) or arrays.is_array(input_slice):
             self.slice, self.mode = arrays.to_numpy(input_slice), "array"
         else:
-            raise InvalidArgumentError("INVALID_SLICE", f"{input_slice!r} is no slice: None, an int, (start, stop, step), a slice or a list of ints.")
+            raise InvalidArgumentError("INVALID_SLICE",
+                                       f"{input_slice!r} is no slice: None, an int, (start, stop, step), a slice or a list of ints.")
 
     def apply(self, tensor: Any, dim: int = 0) -> Any:
         """The part of a tensor along an axis."""
