@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -29,10 +30,17 @@ def environment(door: str = "", *site: str, **more: str) -> dict[str, str]:
 
 
 def run(code: str, env: dict[str, str], *arguments: str, python: str = sys.executable, timeout: float = 120) -> str:
-    """Runs a script in a fresh process; its output, or a failure that shows all it said."""
-    child = subprocess.run([python, "-c", textwrap.dedent(code), *arguments], env=env, capture_output=True, text=True, timeout=timeout)
-    assert child.returncode == 0, f"exit code {child.returncode}\n{child.stdout}\n{child.stderr}"
-    return child.stdout
+    """Runs a script in a fresh process; its output, or a failure that shows all it said and, should it hang, where its threads are."""
+    child = subprocess.Popen([python, "-c", textwrap.dedent(code), *arguments], env=env | {"PYTHONFAULTHANDLER": "1"},
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        out, err = child.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        child.send_signal(signal.SIGABRT)
+        out, err = child.communicate(timeout=20)
+        raise AssertionError(f"no end after {timeout} s\n{out}\n{err}") from None
+    assert child.returncode == 0, f"exit code {child.returncode}\n{out}\n{err}"
+    return out
 
 
 def shared(*parts: str) -> Path:

@@ -62,7 +62,7 @@ class Saes:
         self, *model_args: Any, saes: SAE | list[SAE] = (), reset_saes_end: bool = True, use_error_term: bool | None = None,
         **model_kwargs: Any
     ) -> tuple[Any, Any]:
-        """run_with_cache with SAEs attached. Behind each one's hook point the cache has NAME.hook_sae_input, hook_sae_recons, hook_sae_error
+        """run_with_cache with SAEs attached. Behind each one's hook point it holds NAME.hook_sae_input, hook_sae_recons, hook_sae_error
         and hook_sae_output [..., d_in], and hook_sae_acts_pre and hook_sae_acts_post [..., d_sae].
         """
         with self.saes(saes, reset_saes_end, use_error_term):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import queue
 import secrets
+import threading
 from typing import Any, Callable, Iterator
 
 import grpc
@@ -13,8 +15,9 @@ import numpy as np
 from interopinterp import _arrays as arrays
 from interopinterp import _pb as pb
 from interopinterp._pb import dictionaries_pb2_grpc, models_pb2_grpc, runs_pb2_grpc, server_pb2_grpc, tensors_pb2_grpc, tokens_pb2_grpc
-from interopinterp._transport import shared_memory, status
+from interopinterp._transport import shared_memory
 from interopinterp._transport.base import MetricFunction, Progress, TokensFound, Transport, answer
+from interopinterp._transport.calls import Calls
 from interopinterp._transport.inproc import decoded
 from interopinterp._transport.methods import STREAMING, UNARY
 from interopinterp._transport.remote_tensor import RemoteTensor
@@ -61,25 +64,20 @@ class Grpc(Transport):
         else:
             self._channel = grpc.insecure_channel(target, options)
         self._stubs = {name: stub(self._channel) for name, stub in _STUBS.items()}
-        self._keeping: Any = None
-        self._pending: set[Any] = set()
+        self._calls = Calls(address)
+        self._keeping: threading.Event | None = None
         self._forgotten: collections.deque[str] = collections.deque()
 
     def run(self, request: Any) -> Any:
         self._flush()
-        service, method, _ = UNARY[type(request)]
-        response = self._finish(self._method(service, method).future(request, timeout=self._timeout, metadata=self._metadata))
-        if self._keeping is None or self._keeping.done():
+        response = self._calls.unary(self._method(UNARY[type(request)]), request, timeout=self._timeout, metadata=self._metadata)
+        if self._keeping is None or self._keeping.is_set():
             # Without it the server would end the session some minutes after the last call.
-            self._keeping = self._method("interopinterp.v1.ServerService", "KeepSession")(pb.KeepSessionRequest(), metadata=self._metadata)
+            self._keeping = self._calls.keep(self._method(STREAMING[pb.KeepSessionRequest]), pb.KeepSessionRequest(), metadata=self._metadata)
         return response
 
     def send(self, request: Any) -> None:
-        service, method, _ = UNARY[type(request)]
-        call = self._method(service, method).future(request, metadata=self._metadata)
-        # A call that nobody holds is cancelled.
-        self._pending.add(call)
-        call.add_done_callback(self._pending.discard)
+        self._calls.send(self._method(UNARY[type(request)]), request, metadata=self._metadata)
 
     def run_plan(self, request: pb.RunPlanRequest, progress: Progress | None = None,
                  tokens: TokensFound | None = None) -> pb.RunPlanResponse:
@@ -143,9 +141,8 @@ class Grpc(Transport):
             for at in range(0, len(data), _CHUNK):
                 yield pb.CreateTensorRequest(chunk=bytes(data[at:at + _CHUNK]))
 
-        service, method, _ = STREAMING[pb.CreateTensorRequest]
-        call = self._method(service, method).future(messages(), timeout=self._timeout, metadata=self._metadata)
-        ref = self._finish(call).tensor
+        upload = self._method(STREAMING[pb.CreateTensorRequest])
+        ref = self._calls.unary(upload, messages(), timeout=self._timeout, metadata=self._metadata).tensor
         return pb.Tensor(ref=ref), ref.name
 
     def take_back(self, names: list[str], callbacks: list[int]) -> None:
@@ -199,35 +196,18 @@ class Grpc(Transport):
 
     def close(self) -> None:
         if self._keeping is not None:
-            try:
+            with contextlib.suppress(InterpError):  # where the server is gone, the session is gone too
                 self.call(pb.EndSessionRequest())
-            except InterpError:
-                pass  # the server is gone, and the session with it
-            self._keeping.cancel()
-        self._channel.close()
+        self._calls.close(self._channel)
 
-    def _method(self, service: str, method: str) -> Any:
+    def _method(self, place: tuple[str, str, Any]) -> Any:
+        service, method, _ = place
         return getattr(self._stubs[service], method)
 
     def _stream(self, request: Any, kind: type | None = None) -> Iterator[Any]:
         self._flush()
-        service, method, _ = STREAMING[kind or type(request)]
-        call = self._method(service, method)(request, timeout=self._timeout, metadata=self._metadata)
-        try:
-            yield from call
-        except grpc.RpcError:
-            raise status.error(call, self.door) from None
-        finally:
-            call.cancel()
-
-    def _finish(self, call: Any) -> Any:
-        try:
-            return call.result()
-        except grpc.RpcError:
-            raise status.error(call, self.door) from None
-        finally:
-            # A no-op once it is done; on Ctrl-C the server stops at its next step.
-            call.cancel()
+        method = self._method(STREAMING[kind or type(request)])
+        return self._calls.stream(method, request, timeout=self._timeout, metadata=self._metadata)
 
     def _flush(self) -> None:
         if not self._forgotten:

@@ -23,6 +23,11 @@ def error(call: Any, door: str) -> InterpError:
     return from_code(code, call.code().name, f"{message} ({door})")
 
 
+def cancelled(door: str) -> InterpError:
+    """The error of a call that was cancelled on this side."""
+    return from_code(1, "CANCELLED", f"The call to {door} was cancelled.")
+
+
 def _error_info(status: bytes) -> tuple[str, dict[str, str]]:
     for number, detail in _fields(status):
         if number != 3:
