@@ -65,7 +65,7 @@ public sealed class TensorStore(TensorStoreOptions options, TimeProvider? clock 
         lock (gate) Charge(owner, size);
         return new Reservation(() =>
         {
-            lock (gate) Charge(owner, -size);
+            lock (gate) GiveBack(owner, size);
         });
     }
 
@@ -174,14 +174,20 @@ public sealed class TensorStore(TensorStoreOptions options, TimeProvider? clock 
 
     private void Charge(Session owner, long size)
     {
-        if (size >= 0 && owner.Ended.IsCancellationRequested) throw Session.HasEnded();
-        if (size > 0 && !Fits(owner, size)) DeleteExpired();
-        if (size > 0 && !Fits(owner, size))
+        if (owner.Ended.IsCancellationRequested) throw Session.HasEnded();
+        if (!Fits(owner, size)) DeleteExpired();
+        if (!Fits(owner, size))
             throw new InterpException(ErrorCode.ResourceExhausted, "TENSOR_QUOTA", size > options.SessionBytes - owner.TensorBytes
                 ? $"{size >> 10:N0} KiB more would pass this client's {options.SessionBytes >> 10:N0} KiB of tensors, of which {owner.TensorBytes >> 10:N0} are in use. Delete tensors, or ask for less."
                 : $"{size >> 10:N0} KiB more would pass the {options.TotalBytes >> 10:N0} KiB that this server keeps for all clients. Try again later, or ask for less.");
         owner.TensorBytes += size;
         bytes += size;
+    }
+
+    private void GiveBack(Session owner, long size)
+    {
+        owner.TensorBytes -= size;
+        bytes -= size;
     }
 
     private bool Fits(Session owner, long size) =>
@@ -191,7 +197,7 @@ public sealed class TensorStore(TensorStoreOptions options, TimeProvider? clock 
     {
         tensors.Remove(tensor.Number);
         Unlink(tensor);
-        Charge(tensor.Owner, -tensor.Charge);
+        GiveBack(tensor.Owner, tensor.Charge);
         tensor.Tensor.Dispose();
     }
 
