@@ -46,7 +46,7 @@ internal static class EngineServices
         services.AddRouting();
         services.AddSingleton(options).AddSingleton(limits).AddSingleton(options.Clock);
         services.AddSingleton(new ModelRoots(options.ModelRoots, options.WritableRoots, options.UseHuggingFaceCache));
-        services.AddSingleton(new TensorStore(limits.Tensors, options.Clock));
+        services.AddSingleton(_ => new TensorStore(limits.Tensors, options.Clock));
         services.AddSingleton(_ => new DeviceWorkers(limits.QueueLength));
         services.AddSingleton<SessionRegistry>().AddSingleton<CallGate>().AddHostedService<Housekeeping>();
         services.AddSingleton(provider => new MethodTable(new Workspace

@@ -70,7 +70,10 @@ public sealed class ServerHost : IAsyncDisposable
     /// <summary>Ends when the server has stopped.</summary>
     public Task WaitForShutdownAsync(CancellationToken cancellation = default) => app.WaitForShutdownAsync(cancellation);
 
-    /// <summary>Stops: calls in progress are given their time.</summary>
+    /// <summary>Takes no more calls, gives those in progress their time, and ends what is left.</summary>
+    public Task StopAsync() => app.StopAsync();
+
+    /// <summary>Stops, and lets everything go.</summary>
     public async ValueTask DisposeAsync()
     {
         await app.StopAsync();

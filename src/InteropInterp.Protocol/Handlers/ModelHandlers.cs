@@ -29,7 +29,7 @@ public sealed class ModelHandlers(Workspace workspace)
     {
         var config = TransformerConfigJson.Parse(request.ConfigJson, "config_json", strict: true);
         var options = ModelMapping.ToEngine(request.Options);
-        workspace.Models.RequireRoom(config.ModelName, ModelSize.Of(config, options.DataType, enough: 1L << 50));
+        if (workspace.Models.MaxBytes is { } most) workspace.Models.RequireRoom(config.ModelName, ModelSize.Of(config, options.DataType, enough: most));
         using var place = context.Session.BeginRun();
         using var source = request.TokenizerOf.Length > 0 ? context.Session.Models.Take(request.TokenizerOf) : null;
         var tokenizer = source?.Value.Tokenizer.Tokenizer;

@@ -65,7 +65,7 @@ public sealed class TensorStore(TensorStoreOptions options, TimeProvider? clock 
         lock (gate) Charge(owner, size);
         return new Reservation(() =>
         {
-            lock (gate) Charge(owner, -size);
+            lock (gate) GiveBack(owner, size);
         });
     }
 
@@ -96,33 +96,19 @@ public sealed class TensorStore(TensorStoreOptions options, TimeProvider? clock 
     }
 
     /// <summary>Lets tensors of a session go. Names that are not there are passed over.</summary>
-    public void Delete(Session owner, IEnumerable<string> names)
-    {
-        lock (gate)
-            foreach (var name in names)
-                if (ResourceName.NumberOf(Collection, name) is { } number && tensors.TryGetValue(number, out var found) && found.Owner == owner)
-                    Remove(found);
-    }
+    public void Delete(Session owner, IEnumerable<string> names) => LetGo(() => names
+        .Select(name => ResourceName.NumberOf(Collection, name) is { } number ? tensors.GetValueOrDefault(number) : null)
+        .Where(found => found?.Owner == owner));
 
-    public void Delete(IEnumerable<long> numbers)
-    {
-        lock (gate)
-            foreach (var number in numbers)
-                if (tensors.TryGetValue(number, out var found)) Remove(found);
-    }
+    public void Delete(IEnumerable<long> numbers) => LetGo(() => numbers.Select(tensors.GetValueOrDefault));
 
-    public void DeleteAll(Session owner)
-    {
-        lock (gate)
-            foreach (var tensor in tensors.Values.Where(t => t.Owner == owner).ToList()) Remove(tensor);
-    }
+    public void DeleteAll(Session owner) => LetGo(() => tensors.Values.Where(t => t.Owner == owner));
 
     /// <summary>Lets those go whose time is over.</summary>
     public void DeleteExpired()
     {
         var now = clock.GetUtcNow();
-        lock (gate)
-            foreach (var tensor in tensors.Values.Where(t => t.Expires <= now).ToList()) Remove(tensor);
+        LetGo(() => tensors.Values.Where(t => t.Expires <= now));
     }
 
     /// <summary>
@@ -166,17 +152,13 @@ public sealed class TensorStore(TensorStoreOptions options, TimeProvider? clock 
         lock (gate) Unlink(tensor);
     }
 
-    public void Dispose()
-    {
-        lock (gate)
-            foreach (var tensor in tensors.Values.ToList()) Remove(tensor);
-    }
+    public void Dispose() => LetGo(() => tensors.Values);
 
     private void Charge(Session owner, long size)
     {
-        if (size >= 0 && owner.Ended.IsCancellationRequested) throw Session.HasEnded();
-        if (size > 0 && !Fits(owner, size)) DeleteExpired();
-        if (size > 0 && !Fits(owner, size))
+        if (owner.Ended.IsCancellationRequested) throw Session.HasEnded();
+        if (!Fits(owner, size)) DeleteExpired();
+        if (!Fits(owner, size))
             throw new InterpException(ErrorCode.ResourceExhausted, "TENSOR_QUOTA", size > options.SessionBytes - owner.TensorBytes
                 ? $"{size >> 10:N0} KiB more would pass this client's {options.SessionBytes >> 10:N0} KiB of tensors, of which {owner.TensorBytes >> 10:N0} are in use. Delete tensors, or ask for less."
                 : $"{size >> 10:N0} KiB more would pass the {options.TotalBytes >> 10:N0} KiB that this server keeps for all clients. Try again later, or ask for less.");
@@ -184,15 +166,29 @@ public sealed class TensorStore(TensorStoreOptions options, TimeProvider? clock 
         bytes += size;
     }
 
+    private void GiveBack(Session owner, long size)
+    {
+        owner.TensorBytes -= size;
+        bytes -= size;
+    }
+
     private bool Fits(Session owner, long size) =>
         !(size > options.SessionBytes - owner.TensorBytes) && !(size > options.TotalBytes - bytes);
 
-    private void Remove(StoredTensor tensor)
+    // Disposed when the gate is open again: memory of another library is given back to it, and that may wait for a lock (Python's)
+    // of a thread that waits here.
+    private void LetGo(Func<IEnumerable<StoredTensor?>> choose)
     {
-        tensors.Remove(tensor.Number);
-        Unlink(tensor);
-        Charge(tensor.Owner, -tensor.Charge);
-        tensor.Tensor.Dispose();
+        var gone = new List<StoredTensor>();
+        lock (gate)
+            foreach (var tensor in choose().ToList())
+            {
+                if (tensor is null || !tensors.Remove(tensor.Number)) continue;
+                Unlink(tensor);
+                Charge(tensor.Owner, -tensor.Charge);
+                gone.Add(tensor);
+            }
+        foreach (var tensor in gone) tensor.Tensor.Dispose();
     }
 
     private static void Unlink(StoredTensor tensor)

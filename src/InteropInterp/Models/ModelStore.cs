@@ -12,13 +12,15 @@ public sealed class ModelStore
     public static ModelStore Shared { get; } = new();
 
     private readonly SharedStore<ModelKey, LoadedModel> models = new(loaded => loaded.Model.Dispose());
-    private readonly long? maxBytes;
 
     /// <param name="maxBytes">What the weights of all models may hold together; null: no limit.</param>
     public ModelStore(long? maxBytes = null)
     {
-        this.maxBytes = maxBytes;
+        MaxBytes = maxBytes;
     }
+
+    /// <summary>What the weights of all models may hold together; null: no limit.</summary>
+    public long? MaxBytes { get; }
 
     /// <summary>How many models are held.</summary>
     public int Count => models.Count;
@@ -30,7 +32,7 @@ public sealed class ModelStore
     /// <exception cref="InterpException">MODELS_TOO_LARGE.</exception>
     public void RequireRoom(string name, double bytes)
     {
-        if (maxBytes is not { } limit || WeightBytes is var held && held + bytes <= limit) return;
+        if (MaxBytes is not { } limit || WeightBytes is var held && held + bytes <= limit) return;
         throw new InterpException(ErrorCode.ResourceExhausted, "MODELS_TOO_LARGE",
             $"'{name}' needs {bytes / (1 << 20):N0} MiB for its weights; {held >> 20:N0} of at most {limit >> 20:N0} MiB are taken. " +
             "Close a model first, or load fewer layers.");
@@ -43,7 +45,7 @@ public sealed class ModelStore
         options ??= new LoadOptions();
         var files = ModelFiles.Find(name);
         var key = ModelKey.Of(files, options);
-        if (maxBytes is not null && !models.Holds(key)) RequireRoom(name, ModelSize.Of(files, options.DataType));
+        if (MaxBytes is not null && !models.Holds(key)) RequireRoom(name, ModelSize.Of(files, options.DataType));
         return Take(key, () => new LoadedModel(key.Digest, ModelLoader.Load(files, options, cancellation), TokenizerOf(files)), cancellation);
     }
 
