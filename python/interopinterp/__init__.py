@@ -1,6 +1,30 @@
-"""InteropInterp: look inside transformers, and change them."""
+"""InteropInterp: look inside transformers, and change them.
 
-from interopinterp.errors import InterpError
+    import interopinterp
+    model = interopinterp.HookedTransformer.from_pretrained("path/to/model")      # in this process
+    client = interopinterp.connect("grpc://host:port")                            # the same classes on a server
+    model = client.HookedTransformer.from_pretrained("name/below/its/roots")
 
-__all__ = ["InterpError", "__version__"]
+Classes, names and signatures are those of TransformerLens 3.x, so `import interopinterp as tl` serves code written for it.
+"""
+
+from interopinterp import errors, metrics, ops, utilities  # noqa: F401
+from interopinterp._arrays import results_as
+# Modules and classes share names, as in TransformerLens: the module is imported once, then the name is the class.
+from interopinterp.ActivationCache import ActivationCache
+from interopinterp.cache.key_value_cache import TransformerLensKeyValueCache
+from interopinterp.config import HookedTransformerConfig
+from interopinterp.errors import InterpError, InterpWarning
+from interopinterp.FactoredMatrix import FactoredMatrix
+from interopinterp.HookedRootModule import HookedRootModule
+from interopinterp.HookedTransformer import HookedTransformer
+from interopinterp.client import Client, connect, local
+from interopinterp.sae import SAE
+from interopinterp import head_detector, hook_points, patching, utils, views  # noqa: F401,E402
+
+__all__ = [
+    "SAE", "ActivationCache", "Client", "FactoredMatrix", "HookedRootModule", "HookedTransformer", "HookedTransformerConfig", "InterpError",
+    "InterpWarning", "TransformerLensKeyValueCache", "__version__", "connect", "errors", "head_detector", "hook_points", "local", "metrics",
+    "ops", "patching",
+    "results_as", "utilities", "utils", "views"]
 __version__ = "0.1.0"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from typing import Iterable
+
 
 class InterpError(Exception):
     """What the engine refused or failed to do.
@@ -37,7 +40,7 @@ class DeadlineExceededError(InterpError, TimeoutError):
     code = 4
 
 
-class NotFoundError(InterpError, LookupError):
+class NotFoundError(InterpError, KeyError):
     code = 5
 
 
@@ -81,9 +84,23 @@ class UnauthenticatedError(InterpError, PermissionError):
     code = 16
 
 
+class InterpWarning(UserWarning):
+    """Something that runs, but may not mean what it seems to."""
+
+
 _BY_CODE = {kind.code: kind for kind in InterpError.__subclasses__()}
 
 
 def from_code(code: int, reason: str, message: str, suggestions: tuple[str, ...] = (), detail: str = "") -> InterpError:
     """The exception for a code; InterpError itself for one that this version does not know."""
     return _BY_CODE.get(code, InterpError)(reason, message, suggestions, detail)
+
+
+def unknown(reason: str, what: str, name: str, valid: Iterable[str], note: str = "") -> NotFoundError:
+    """The error for a name that does not exist, with the valid names nearest to it; note says what else to do."""
+    valid = list(dict.fromkeys(valid))
+    likeness = {v: difflib.SequenceMatcher(None, name.lower(), v.lower()).ratio() for v in valid}
+    near = [v for v in sorted(valid, key=lambda v: -likeness[v]) if likeness[v] >= 0.6][:3]
+    near = near or [v for v in valid if len(name) > 2 and name.lower() in v.lower()][:3]
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return NotFoundError(reason, f"Unknown {what} {name!r}.{hint}{note and ' ' + note}", tuple(near))

@@ -15,7 +15,7 @@ public sealed class CallTable
     /// <summary>The methods' names.</summary>
     public IReadOnlyCollection<string> Names => numbers.Keys;
 
-    /// <summary>Adds a method; for example <c>interopinterp.v1.Models/Load</c>.</summary>
+    /// <summary>Adds a method; for example <c>interopinterp.v1.ModelService/LoadModel</c>.</summary>
     public CallTable Add(string method, CallHandler handler)
     {
         numbers.Add(method, handlers.Count);

@@ -1,5 +1,7 @@
 using InteropInterp.Native;
 using InteropInterp.Native.Devices;
+using InteropInterp.Protocol.Sessions;
+using InteropInterp.Protocol.Tensors;
 
 namespace InteropInterp.Python;
 
@@ -20,6 +22,7 @@ public sealed class Door
     internal Door(string name, CallTable table, PythonHost host, LibTorchInfo libTorch)
     {
         (Name, this.table, this.host, LibTorch) = (name, table, host, libTorch);
+        Session = new Session("in process", Tensors);
     }
 
     /// <summary>Which loader brought .NET into this process: hostfxr or pythonnet.</summary>
@@ -27,8 +30,11 @@ public sealed class Door
 
     public LibTorchInfo LibTorch { get; }
 
-    /// <summary>The tensors that Python holds by handle.</summary>
-    public TensorTable Tensors { get; } = new();
+    /// <summary>The tensors that Python holds: handle 17 is "tensors/17" in a message.</summary>
+    public TensorStore Tensors { get; } = new(new TensorStoreOptions());
+
+    /// <summary>What Python holds.</summary>
+    public Session Session { get; }
 
     /// <summary>The right to compute on the CPU.</summary>
     public DeviceLease Lease { get; } = DeviceLeases.Of(TorchSharp.torch.CPU);

@@ -41,7 +41,7 @@ internal static class DoorMethods
     {
         using var lease = door.Lease.Acquire();
         using var scope = NewDisposeScope();
-        return Bytes(door.Tensors.Add(door.Tensors.Get(a).MatMul(door.Tensors.Get(b))));
+        return Bytes(door.Tensors.Add(door.Session, door.Tensors.Get(door.Session, a).MatMul(door.Tensors.Get(door.Session, b))).Number);
     }
 
     /// <summary>

@@ -72,7 +72,9 @@ public static unsafe class Exports
                 throw InterpException.Precondition("ALREADY_LOADED", $"The engine is already in this process, loaded through {other}.");
             var options = new LibTorchOptions { Folder = Text(folder), Private = isPrivate != 0, Threads = threads };
             var libTorch = LibTorch.Load(options);
-            door = new Door(Text(name), DoorMethods.Register(new CallTable()), new PythonHost(*python), libTorch);
+            var table = DoorMethods.Register(new CallTable());
+            door = new Door(Text(name), table, new PythonHost(*python), libTorch);
+            ProtocolMethods.Register(table, door);
             AppContext.SetData(Loaded, door.Name);
             return Succeed(reply);
         }
@@ -116,7 +118,8 @@ public static unsafe class Exports
     {
         try
         {
-            using var tensor = (door ?? throw NotOpen()).Tensors.Get(handle);
+            var open = door ?? throw NotOpen();
+            using var tensor = open.Tensors.Get(open.Session, handle);
             *managed = DlPack.Export(tensor);
             return Succeed(reply);
         }
@@ -132,7 +135,8 @@ public static unsafe class Exports
     {
         try
         {
-            *handle = (door ?? throw NotOpen()).Tensors.Add(DlPack.Import(managed));
+            var open = door ?? throw NotOpen();
+            *handle = open.Tensors.Add(open.Session, DlPack.Import(managed)).Number;
             return Succeed(reply);
         }
         catch (Exception e)

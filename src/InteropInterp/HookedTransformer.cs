@@ -22,13 +22,7 @@ public sealed class HookedTransformer : IDisposable
     private HookedTransformer(ModelShare share)
     {
         this.share = share;
-        var config = share.Model.Config;
-        tokenizer = share.Tokenizer is null ? null : new ModelTokenizer(share.Tokenizer, new ModelTokenizerOptions
-        {
-            DefaultPrependBos = config.DefaultPrependBos,
-            ContextLength = config.ContextLength,
-            ModelVocabularySize = config.VocabularySize,
-        });
+        tokenizer = share.Tokenizer is null ? null : ModelTokenizer.For(share.Tokenizer, share.Model.Config);
     }
 
     /// <summary>

@@ -91,6 +91,16 @@ public sealed class DeviceLease
         while (step()) Offer(cancellation);
     }
 
+    /// <summary>Runs work on the calling thread under this lease, offered between its steps. The work is disposed in any case.</summary>
+    /// <exception cref="InterpException">CANCELLED within a step; what a step throws.</exception>
+    public TResult Run<TResult>(IStepwise<TResult> work, CancellationToken cancellation = default)
+    {
+        using var disposed = work;
+        using var held = Acquire(cancellation);
+        while (work.Advance()) Offer(cancellation);
+        return work.TakeResult();
+    }
+
     private static void Wait(Waiter waiter, CancellationToken cancellation)
     {
         try

@@ -54,21 +54,16 @@ public sealed class DeviceWorker : IDisposable
     /// <param name="cancellation">Looked at before each step.</param>
     /// <returns>Ends with the last step, or with what a step threw, or with CANCELLED; other items go on.</returns>
     /// <exception cref="InterpException">QUEUE_FULL; WORKER_STOPPED.</exception>
-    public Task Run(Func<bool> step, Action? end = null, CancellationToken cancellation = default)
-    {
-        var item = new Item(step, end, cancellation);
-        lock (items)
-        {
-            if (stop.IsCancellationRequested)
-                throw new InterpException(ErrorCode.Unavailable, "WORKER_STOPPED", "The device takes no more work: it is shutting down.");
-            if (items.Count + (running is null ? 0 : 1) >= capacity)
-                throw new InterpException(ErrorCode.ResourceExhausted, "QUEUE_FULL",
-                    $"The device has {capacity} requests in hand, the most it takes. Try again later.");
-            items.Enqueue(item);
-            Monitor.Pulse(items);
-        }
-        return item.Done.Task;
-    }
+    public Task Run(Func<bool> step, Action? end = null, CancellationToken cancellation = default) =>
+        Enqueue(step, end, isNew: true, cancellation);
+
+    /// <summary>Queues work; it is disposed, however it ends.</summary>
+    /// <exception cref="InterpException">QUEUE_FULL; WORKER_STOPPED.</exception>
+    public Task<T> Run<T>(IStepwise<T> work, CancellationToken cancellation = default) => Enqueue(work, isNew: true, cancellation);
+
+    /// <summary>Queues part of something that was let in before: it is taken even where the queue is full.</summary>
+    /// <exception cref="InterpException">WORKER_STOPPED.</exception>
+    public Task<T> Continue<T>(IStepwise<T> work, CancellationToken cancellation = default) => Enqueue(work, isNew: false, cancellation);
 
     /// <summary>Queues work of one step that has a result.</summary>
     public async Task<T> RunOnce<T>(Func<T> step, CancellationToken cancellation = default)
@@ -98,6 +93,45 @@ public sealed class DeviceWorker : IDisposable
             foreach (var item in items) item.Done.TrySetException(Interrupts.Cancelled());
             running?.Done.TrySetException(Interrupts.Cancelled());
         }
+    }
+
+    private Task Enqueue(Func<bool> step, Action? end, bool isNew, CancellationToken cancellation)
+    {
+        var item = new Item(step, end, cancellation);
+        lock (items)
+        {
+            if (stop.IsCancellationRequested)
+                throw new InterpException(ErrorCode.Unavailable, "WORKER_STOPPED", "The device takes no more work: it is shutting down.");
+            if (isNew && items.Count + (running is null ? 0 : 1) >= capacity)
+                throw new InterpException(ErrorCode.ResourceExhausted, "QUEUE_FULL",
+                    $"The device has {capacity} requests in hand, the most it takes. Try again later.");
+            items.Enqueue(item);
+            Monitor.Pulse(items);
+        }
+        return item.Done.Task;
+    }
+
+    private async Task<T> Enqueue<T>(IStepwise<T> work, bool isNew, CancellationToken cancellation)
+    {
+        var result = default(T)!;
+        bool Step()
+        {
+            if (work.Advance()) return true;
+            result = work.TakeResult();
+            return false;
+        }
+        Task done;
+        try
+        {
+            done = Enqueue(Step, work.Dispose, isNew, cancellation);
+        }
+        catch
+        {
+            work.Dispose();
+            throw;
+        }
+        await done.ConfigureAwait(false);
+        return result;
     }
 
     private void Work()

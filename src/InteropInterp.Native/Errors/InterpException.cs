@@ -18,11 +18,18 @@ public sealed class InterpException : Exception
         : base(Compose(message, suggestions), innerException)
     {
         Code = code;
+        Text = message;
         Reason = reason;
         Suggestions = suggestions ?? [];
     }
 
     public ErrorCode Code { get; }
+
+    /// <summary>The message without the suggestions.</summary>
+    public string Text { get; }
+
+    /// <summary>The field of a request that is wrong: <c>plan.interventions[2].set.value</c>; null where it is none.</summary>
+    public string? Field { get; init; }
 
     /// <summary>For example UNKNOWN_HOOK_POINT.</summary>
     public string Reason { get; }

@@ -6,7 +6,7 @@ namespace InteropInterp.Native.Loading;
 /// A folder in a place that other users share. Code is loaded from it, so it must be this user's alone: anybody could have made
 /// one of that name first and planted a library in it.
 /// </summary>
-internal static unsafe partial class PrivateFolder
+public static unsafe partial class PrivateFolder
 {
     private const int CurrentFolder = -100, DoNotFollow = 0x100;
     private const uint TypeModeAndOwner = 0x1 | 0x2 | 0x8;

@@ -43,6 +43,9 @@ internal sealed class GenerationRun : IDisposable
     /// <summary>Prompt and new tokens of each row.</summary>
     public IEnumerable<IReadOnlyList<int>> Rows => tokens;
 
+    /// <summary>What the last step appended, per row.</summary>
+    public IReadOnlyList<int> NewTokens => [.. tokens.Select(t => t[^1])];
+
     /// <summary>Adds a token to every row; false when all are done.</summary>
     public bool Step()
     {

@@ -10,6 +10,7 @@ public sealed class HookCatalogue
     private readonly Dictionary<string, HookPoint> byName = [];
     private readonly List<HookPoint> points = [];
     private readonly HashSet<HookPoint> firing = [];
+    private ILookup<HookPoint, string>? aliases;
 
     public HookCatalogue(Models.TransformerConfig config, ModelFlags flags)
     {
@@ -39,6 +40,10 @@ public sealed class HookCatalogue
 
     /// <summary>The point of a name or alias, whether it fires or not; null for a name of no point.</summary>
     public HookPoint? Find(string name) => byName.TryGetValue(name, out var point) ? point : null;
+
+    /// <summary>The other names of a point that fires: TransformerLens 4's.</summary>
+    public IEnumerable<string> Aliases(HookPoint point) =>
+        (aliases ??= byName.Where(entry => entry.Key != entry.Value.Name).ToLookup(entry => entry.Value, entry => entry.Key))[point];
 
     /// <summary>The point of a name or alias.</summary>
     /// <exception cref="InterpException">UNKNOWN_HOOK_POINT with the nearest names; HOOK_POINT_SILENT with the reason and the fix.</exception>

@@ -1,7 +1,7 @@
 namespace InteropInterp.Models;
 
 /// <summary>The local Hugging Face cache: models--OWNER--NAME/snapshots/REVISION (huggingface_hub's layout). Read only.</summary>
-internal static class HuggingFaceCache
+public static class HuggingFaceCache
 {
     /// <summary>Where it may be, in huggingface_hub's order.</summary>
     public static IEnumerable<string> Roots()

@@ -13,15 +13,39 @@ public sealed class ModelStore
 
     private readonly SharedStore<ModelKey, LoadedModel> models = new(loaded => loaded.Model.Dispose());
 
+    /// <param name="maxBytes">What the weights of all models may hold together; null: no limit.</param>
+    public ModelStore(long? maxBytes = null)
+    {
+        MaxBytes = maxBytes;
+    }
+
+    /// <summary>What the weights of all models may hold together; null: no limit.</summary>
+    public long? MaxBytes { get; }
+
     /// <summary>How many models are held.</summary>
     public int Count => models.Count;
 
+    /// <summary>Bytes of the weights of all models that are held.</summary>
+    public long WeightBytes => models.Values.Sum(loaded => loaded.Model.WeightBytes);
+
+    /// <summary>Refuses what would not fit beside the models that are held.</summary>
+    /// <exception cref="InterpException">MODELS_TOO_LARGE.</exception>
+    public void RequireRoom(string name, double bytes)
+    {
+        if (MaxBytes is not { } limit || WeightBytes is var held && held + bytes <= limit) return;
+        throw new InterpException(ErrorCode.ResourceExhausted, "MODELS_TOO_LARGE",
+            $"'{name}' needs {bytes / (1 << 20):N0} MiB for its weights; {held >> 20:N0} of at most {limit >> 20:N0} MiB are taken. " +
+            "Close a model first, or load fewer layers.");
+    }
+
     /// <summary>A share in the model of a name; dispose it once.</summary>
+    /// <exception cref="InterpException">MODELS_TOO_LARGE; those of <see cref="ModelLoader"/>.</exception>
     public ModelShare Load(string name, LoadOptions? options = null, CancellationToken cancellation = default)
     {
         options ??= new LoadOptions();
         var files = ModelFiles.Find(name);
         var key = ModelKey.Of(files, options);
+        if (MaxBytes is not null && !models.Holds(key)) RequireRoom(name, ModelSize.Of(files, options.DataType));
         return Take(key, () => new LoadedModel(key.Digest, ModelLoader.Load(files, options, cancellation), TokenizerOf(files)), cancellation);
     }
 

@@ -27,6 +27,21 @@ public sealed class SharedStore<TKey, TValue>(Action<TValue> release)
         }
     }
 
+    /// <summary>The values that are loaded.</summary>
+    public IReadOnlyList<TValue> Values
+    {
+        get
+        {
+            lock (gate) return [.. entries.Values.Where(e => e.Value.IsValueCreated).Select(e => e.Value.Value)];
+        }
+    }
+
+    /// <summary>Whether somebody holds, or is loading, the value of a key.</summary>
+    public bool Holds(TKey key)
+    {
+        lock (gate) return entries.ContainsKey(key);
+    }
+
     /// <summary>The value of a key, loaded if nobody holds it.</summary>
     /// <returns>The value, and what to call once when done with it.</returns>
     public (TValue Value, Action Leave) Take(TKey key, Func<TValue> load, CancellationToken cancellation = default)

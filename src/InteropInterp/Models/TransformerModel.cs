@@ -15,6 +15,7 @@ public sealed class TransformerModel : IDisposable
         StateDict = new StateDict(weights, config);
         DataType = weights.Embed.dtype;
         Device = weights.Embed.device;
+        WeightBytes = weights.Bytes;
         Rotary = config.IsRotary ? new RotaryTable(config, DataType, Device) : null;
         Norm = new Normalization(config.IsRms, config.Epsilon);
         // The norm inside solu_ln is a LayerNorm whatever the blocks use.
@@ -35,6 +36,9 @@ public sealed class TransformerModel : IDisposable
     public ScalarType DataType { get; }
 
     public Device Device { get; }
+
+    /// <summary>Bytes its weights hold.</summary>
+    public long WeightBytes { get; }
 
     internal RotaryTable? Rotary { get; }
     internal Normalization Norm { get; }

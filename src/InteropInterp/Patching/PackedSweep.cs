@@ -37,8 +37,6 @@ internal sealed class PackedSweep : ISweepPasses
         Sites.Contains(sweep.Grid.Site) && sweep.Base.Interventions.Count == 0
         && (!sweep.Base.Flags.UngroupGroupedQueryAttention || config.KeyHeads == config.HeadCount);
 
-    public double Baseline => baseRun!.Baseline.Mean;
-
     public bool Step() => steps.MoveNext();
 
     private HookSite Site => context.Sweep.Grid.Site;
@@ -48,14 +46,17 @@ internal sealed class PackedSweep : ISweepPasses
         baseRun = new SweepBase(context.Model, context.Plan, Points(), context.Metric);
         yield return true;
         var running = Answer();
-        context.Report();
+        yield return true;
         foreach (var chunk in Chunks(running))
         {
             using var pass = new PackedPass(context.Model, Site, baseRun, layer => context.Replacements[layer], chunk);
             while (pass.Step()) yield return true;
-            foreach (var group in pass.Groups) Measure(group);
-            context.Report();
-            yield return true;
+            foreach (var group in pass.Groups)
+                foreach (var cells in group.Cells.Select((cell, i) => (cell, i)).Chunk(CellsPerUnembedding(group.Rows)))
+                {
+                    Measure(group, cells);
+                    yield return true;
+                }
         }
     }
 
@@ -77,16 +78,14 @@ internal sealed class PackedSweep : ISweepPasses
     private List<(SweepCell Cell, int Start)> Answer()
     {
         var running = new List<(SweepCell, int)>();
-        var (mean, each) = baseRun!.Baseline;
         for (var i = 0; i < context.Cells.Indices[0].Length; i++)
         {
             var layer = context.Cells.Indices[0][i];
-            var skips = new CellSkips(context.Model, Site, layer, baseRun, context.Replacements[layer], context.SharedPrefix);
+            var skips = new CellSkips(context.Model, Site, layer, baseRun!, context.Replacements[layer], context.SharedPrefix);
             foreach (var cell in context.Cells.OfLayer(i))
             {
                 if (skips.StartOf(cell) is { } start) running.Add((cell, start));
-                // A function is called once per cell, whatever it would say.
-                else context.Set(cell, context.Sweep.Function is null ? mean : context.Metric.Unchanged(), each ?? []);
+                else context.Metric.MeasureUnchanged(cell, context);
             }
         }
         return running;
@@ -117,24 +116,20 @@ internal sealed class PackedSweep : ISweepPasses
         return 8L * (6 * c.ModelWidth + 4 * c.HeadCount * c.HeadWidth + 3 * (c.MlpWidth ?? 0));
     }
 
-    private void Measure(PackedGroup group)
+    private void Measure(PackedGroup group, (SweepCell Cell, int Index)[] cells)
     {
         using var scope = NewDisposeScope();
         using var mode = no_grad();
         int rows = group.Rows, width = context.Model.Config.ModelWidth;
-        foreach (var cells in group.Cells.Select((cell, i) => (cell, i)).Chunk(CellsPerUnembedding(rows)))
-        {
-            var residual = group.Residual!.narrow(0, cells[0].i, cells.Length).reshape(-1, group.Length, width);
-            var repeated = Enumerable.Range(0, cells.Length).SelectMany(_ => Enumerable.Range(0, rows)).ToList();
-            var batch = new RowBatch(context.Plan, repeated, context.Plan.Plan.PaddingSide == PaddingSide.Left, context.Model.Device);
-            residual = context.Metric.ReadsPosition is { } position
-                ? RunOutputs.At(residual, [.. batch.Position(position).Select(p => p - group.Start)])
-                : Whole(residual, group, cells.Length);
-            using var layout = batch.Layout(context.Model.Config, null, context.Model.Device);
-            var pass = new ForwardPass(context.Model, ModelFlags.None, NoHooks.Instance, layout);
-            var (means, each) = context.Metric.Values(residual, pass, batch, cells.Length);
-            for (var i = 0; i < cells.Length; i++) context.Set(cells[i].cell, means[i], each is null ? [] : each.AsSpan(i * rows, rows));
-        }
+        var residual = group.Residual!.narrow(0, cells[0].Index, cells.Length).reshape(-1, group.Length, width);
+        var repeated = Enumerable.Range(0, cells.Length).SelectMany(_ => Enumerable.Range(0, rows)).ToList();
+        var batch = new RowBatch(context.Plan, repeated, context.Plan.Plan.PaddingSide == PaddingSide.Left, context.Model.Device);
+        residual = context.Metric.ReadsPosition is { } position
+            ? RunOutputs.At(residual, [.. batch.Position(position).Select(p => p - group.Start)])
+            : Whole(residual, group, cells.Length);
+        using var layout = batch.Layout(context.Model.Config, null, context.Model.Device);
+        var pass = new ForwardPass(context.Model, ModelFlags.None, NoHooks.Instance, layout);
+        context.Metric.Measure([.. cells.Select(c => c.Cell)], residual, pass, batch, context);
     }
 
     // The base run before the group's start, the cells' own from there on.

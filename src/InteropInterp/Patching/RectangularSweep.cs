@@ -18,7 +18,6 @@ internal sealed class RectangularSweep : ISweepPasses
     private readonly SweepContext context;
     private readonly IEnumerator<bool> steps;
     private readonly Dictionary<int, Tensor> starts = [];
-    private double baseline;
 
     public RectangularSweep(SweepContext context)
     {
@@ -26,26 +25,23 @@ internal sealed class RectangularSweep : ISweepPasses
         steps = Steps().GetEnumerator();
     }
 
-    public double Baseline => baseline;
-
     public bool Step() => steps.MoveNext();
 
     private CheckedPlan Plan => context.Plan;
 
     private IEnumerable<bool> Steps()
     {
-        baseline = Base();
+        Base();
         yield return true;
         for (var layer = 0; layer < context.Cells.Indices[0].Length; layer++)
             foreach (var chunk in context.Cells.OfLayer(layer).Chunk(CellsPerPass()))
             {
                 Pass(chunk);
-                context.Report();
                 yield return true;
             }
     }
 
-    private double Base()
+    private void Base()
     {
         using var scope = NewDisposeScope();
         using var mode = no_grad();
@@ -54,7 +50,7 @@ internal sealed class RectangularSweep : ISweepPasses
         using var captures = new CaptureStore();
         var hooks = new StartRecorder(Table(batch.Geometry, captures), context.Cells.Indices[0], starts);
         var pass = new ForwardPass(context.Model, Plan.Plan.Flags, hooks, layout);
-        return context.Metric.Baseline(pass.Blocks(pass.Embed(batch.Tokens!), 0, Plan.EndLayer), pass, batch).Mean;
+        context.Metric.MeasureBase(pass.Blocks(pass.Embed(batch.Tokens!), 0, Plan.EndLayer), pass, batch);
     }
 
     private void Pass(SweepCell[] chunk)
@@ -71,8 +67,7 @@ internal sealed class RectangularSweep : ISweepPasses
         var hooks = new SweepEdit(Table(batch.Geometry, captures), point, isAttention, chunk, rows, context.Replacements[layer]);
         var pass = new ForwardPass(context.Model, Plan.Plan.Flags, hooks, layout);
         var final = pass.Blocks(starts[layer].repeat([count, 1, 1]), layer, Plan.EndLayer);
-        var (means, each) = context.Metric.Values(final, pass, batch, count);
-        for (var i = 0; i < count; i++) context.Set(chunk[i], means[i], each is null ? [] : each.AsSpan(i * rows, rows));
+        context.Metric.Measure(chunk, final, pass, batch, context);
     }
 
     private RowBatch Batch(IReadOnlyList<int> rows) => new(Plan, rows, Plan.Plan.PaddingSide == PaddingSide.Left, context.Model.Device);

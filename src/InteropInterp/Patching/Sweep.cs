@@ -16,7 +16,9 @@ public sealed record Sweep
     public required SweepGrid Grid { get; init; }
     public required SweepSource Source { get; init; }
 
-    /// <summary>A declared metric; its mean over rows is a cell's value. Either this or <see cref="Function"/>.</summary>
+    /// <summary>
+    /// A declared metric; its mean over rows is a cell's value. Either this, <see cref="Function"/> or <see cref="AsksMetric"/>.
+    /// </summary>
     public Metric? Metric { get; init; }
 
     /// <summary>
@@ -24,6 +26,9 @@ public sealed record Sweep
     /// Where it reads only last positions (it is tried on the base run first), the others hold NaN.
     /// </summary>
     public Func<Tensor, double>? Function { get; init; }
+
+    /// <summary>Whoever steps the sweep answers its questions (<see cref="SweepExecution.Question"/>), one per cell.</summary>
+    public bool AsksMetric { get; init; }
 
     /// <summary>Layers, positions, heads and source positions to sweep; the result has as many.</summary>
     public Positions Layers { get; init; } = Positions.All;

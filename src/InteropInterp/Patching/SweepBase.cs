@@ -12,6 +12,8 @@ namespace InteropInterp.Patching;
 internal sealed class SweepBase : IDisposable
 {
     private readonly BaseRecorder recorder;
+    private readonly SweepMetric metric;
+    private readonly Func<int, long[]> readAt;
 
     /// <summary>Runs it.</summary>
     /// <param name="points">Which activations to keep.</param>
@@ -24,16 +26,14 @@ internal sealed class SweepBase : IDisposable
         using var layout = batch.Layout(model.Config, null, model.Device);
         var pass = new ForwardPass(model, plan.Plan.Flags, recorder, layout);
         var final = pass.Blocks(pass.Embed(batch.Tokens!), 0, plan.EndLayer);
-        Baseline = metric.Baseline(final, pass, batch);
+        this.metric = metric;
+        readAt = batch.Position;
+        metric.MeasureBase(final, pass, batch);
         Final = final.alias().DetachFromDisposeScope();
         Positions = layout.Positions.alias().DetachFromDisposeScope();
         KeyMask = batch.AttentionMask(model.Config)?.alias().DetachFromDisposeScope();
         LongestPosition = layout.LongestPosition;
-        ReadPositions = metric.ReadsPosition is { } position ? batch.Position(position) : null;
     }
-
-    /// <summary>The metric of the run, and of each row where it is declared.</summary>
-    public (double Mean, double[]? PerRow) Baseline { get; }
 
     /// <summary>The last residual stream [rows, pos, d_model].</summary>
     public Tensor Final { get; }
@@ -46,8 +46,8 @@ internal sealed class SweepBase : IDisposable
     /// <summary>[rows, pos] booleans, false at padding; null where attention need not know.</summary>
     public Tensor? KeyMask { get; }
 
-    /// <summary>The position of each row that the metric reads; null where it reads all.</summary>
-    public long[]? ReadPositions { get; }
+    /// <summary>The position of each row that the metric reads, once that is known; null where it reads all.</summary>
+    public long[]? ReadPositions => metric.ReadsPosition is { } position ? readAt(position) : null;
 
     public Tensor this[HookSite site, int layer] => recorder[site, layer];
 

@@ -10,6 +10,8 @@ internal readonly record struct SweepCell(int Index, int Layer, int Position, in
 /// <summary>The cells of a sweep, checked against the model and the rows.</summary>
 internal sealed class SweepCells
 {
+    private const int MostCells = 100_000_000;
+
     private readonly SweepGrid grid;
 
     public SweepCells(Sweep sweep, CheckedPlan plan)
@@ -35,12 +37,15 @@ internal sealed class SweepCells
         })];
         for (var i = 0; i < Indices.Count; i++)
             InterpException.Require(Indices[i].Length > 0, "SELECTS_NOTHING", $"The sweep selects no {grid.Axes[i].ToString().ToLowerInvariant()}.");
+        if (Indices.Aggregate(1.0, (product, axis) => product * axis.Length) > MostCells)
+            throw new InterpException(ErrorCode.ResourceExhausted, "SWEEP_TOO_LARGE",
+                $"The sweep has {string.Join(" x ", Indices.Select(axis => axis.Length))} cells; at most {MostCells:N0} are swept at once.");
     }
 
     /// <summary>Along each axis, what is swept.</summary>
     public IReadOnlyList<int[]> Indices { get; }
 
-    public int Count => Indices.Aggregate(1, (product, axis) => checked(product * axis.Length));
+    public int Count => Indices.Aggregate(1, (product, axis) => product * axis.Length);
 
     /// <summary>The cells of a layer.</summary>
     public IEnumerable<SweepCell> OfLayer(int layerIndex)

@@ -13,7 +13,8 @@ internal static class SweepChecker
     public static CheckedPlan Check(TransformerModel model, Sweep sweep)
     {
         var plan = sweep.Base;
-        InterpException.Require(sweep.Metric is null != sweep.Function is null, "SWEEP_METRIC", "A sweep has one metric: a declared one or a function.");
+        InterpException.Require((sweep.Metric is null ? 0 : 1) + (sweep.Function is null ? 0 : 1) + (sweep.AsksMetric ? 1 : 0) == 1,
+            "SWEEP_METRIC", "A sweep has one metric: a declared one or a function.");
         InterpException.Require(plan is { Captures.Count: 0, Generation: null, Objective: null, StopAtLayer: null, Residual: null, Sources.Count: 0 },
             "SWEEP_BASE", "The base of a sweep has rows, flags and interventions, nothing else.");
         InterpException.Require(!plan.Interventions.Any(i => i.Gradient), "SWEEP_BASE", "A sweep has no gradients.");

@@ -19,6 +19,9 @@ internal sealed class SweepContext(TransformerModel model, Sweep sweep, CheckedP
     public ExecutionOptions Options => options;
     public SweepMetric Metric { get; } = new(sweep);
 
+    /// <summary>Cells whose number is known, and cells in all.</summary>
+    public (int Done, int Total) Progress => (done, values.Length);
+
     /// <summary>The values that are put in, per layer, [rows, ...] in the site's own axes.</summary>
     public Dictionary<int, Tensor> Replacements { get; } = [];
 
@@ -26,6 +29,7 @@ internal sealed class SweepContext(TransformerModel model, Sweep sweep, CheckedP
     public int SharedPrefix { get; set; }
 
     /// <summary>Stores the numbers of a cell.</summary>
+    /// <param name="each">Per row; empty where the metric is not declared.</param>
     public void Set(SweepCell cell, double mean, ReadOnlySpan<double> each)
     {
         values[cell.Index] = mean;
@@ -33,16 +37,14 @@ internal sealed class SweepContext(TransformerModel model, Sweep sweep, CheckedP
         done++;
     }
 
-    public void Report() => sweep.Progress?.Invoke(done, values.Length);
-
-    public SweepResult Finish(double baseline) => new()
+    public SweepResult Finish() => new()
     {
         Values = values,
         PerRow = perRow,
         Shape = [.. cells.Indices.Select(i => i.Length)],
         Axes = sweep.Grid.Axes,
         Indices = cells.Indices,
-        Baseline = baseline,
+        Baseline = Metric.Baseline,
     };
 
     public void Dispose()

@@ -1,5 +1,6 @@
 using InteropInterp.Hooks;
 using InteropInterp.Models;
+using InteropInterp.Native.Devices;
 using InteropInterp.Plans;
 using InteropInterp.Plans.Checking;
 using InteropInterp.Plans.Execution;
@@ -9,39 +10,96 @@ namespace InteropInterp.Patching;
 
 /// <summary>
 /// A sweep under way. Steps: those of the source run, then those of the passes: packed ones, or rectangular ones where the base
-/// plan intervenes or the site is none that packing knows.
+/// plan intervenes or the site is none that packing knows. Where the metric is not the engine's, a step ends with each question
+/// about a cell.
 /// </summary>
-internal sealed class SweepExecution : IDisposable
+public sealed class SweepExecution : IStepwise<SweepResult>
 {
     private readonly SweepContext context;
     private readonly IEnumerator<bool> steps;
     private PlanExecution? source;
     private SweepResult? result;
 
-    public SweepExecution(TransformerModel model, Sweep sweep, ExecutionOptions options)
+    internal SweepExecution(TransformerModel model, Sweep sweep, ExecutionOptions options)
     {
         var plan = SweepChecker.Check(model, sweep);
-        context = new SweepContext(model, sweep, plan, new SweepCells(sweep, plan), options);
+        var cells = new SweepCells(sweep, plan);
+        CheckMemory(model, sweep, plan, cells, options);
+        context = new SweepContext(model, sweep, plan, cells, options);
         steps = Steps().GetEnumerator();
     }
 
-    public bool Step() => steps.MoveNext();
+    /// <summary>Cells done, and cells in all.</summary>
+    public (int Done, int Total) Progress => context.Progress;
 
-    public SweepResult Result => result ?? throw new InvalidOperationException("The sweep has steps left.");
+    /// <summary>To be answered before the next step, where the sweep asks for its metric.</summary>
+    public SweepQuestion? Question { get; private set; }
+
+    /// <inheritdoc/>
+    public bool Advance()
+    {
+        if (Question is { IsAnswered: false } asked) AskFunction(asked);
+        Question = null;
+        return steps.MoveNext();
+    }
+
+    /// <inheritdoc/>
+    public SweepResult TakeResult() => result ?? throw new InvalidOperationException("The sweep has steps left.");
+
+    private void AskFunction(SweepQuestion asked)
+    {
+        var function = context.Sweep.Function ?? throw new InvalidOperationException("The sweep's question has no answer yet.");
+        using var scope = NewDisposeScope();
+        using var mode = no_grad();
+        try
+        {
+            asked.Answer(function(asked.Whole()));
+        }
+        catch (Exception e) when (asked.IsProbe && e is not OutOfMemoryException and not InterpException { Code: ErrorCode.Cancelled, Reason: not "CALLBACK_FAILED" })
+        {
+            // It looked where nothing is.
+            asked.Answer(double.NaN);
+        }
+    }
 
     private IEnumerable<bool> Steps()
     {
         if (context.Sweep.Source is SweepFromRun run)
         {
             source = new PlanExecution(context.Model, PlanChecker.Check(context.Model, Capturing(run.Run)), context.Options);
-            while (source.Step()) yield return true;
+            while (source.Advance()) yield return true;
             context.SharedPrefix = SharedPrefix(context.Sweep.Base, run.Run);
         }
         Collect();
         var packed = PackedSweep.Supports(context.Model.Config, context.Sweep);
         using var passes = packed ? (ISweepPasses)new PackedSweep(context) : new RectangularSweep(context);
-        while (passes.Step()) yield return true;
-        result = context.Finish(passes.Baseline);
+        var reported = 0;
+        while (passes.Step())
+        {
+            while (context.Metric.NextQuestion() is { } question)
+            {
+                Question = question;
+                yield return true;
+            }
+            if (reported != Progress.Done) context.Sweep.Progress?.Invoke(Progress.Done, Progress.Total);
+            reported = Progress.Done;
+            yield return true;
+        }
+        result = context.Finish();
+    }
+
+    // A residual stream and a replacement per layer stay, and the numbers; a pass holds at least one cell.
+    private static void CheckMemory(TransformerModel model, Sweep sweep, CheckedPlan plan, SweepCells cells, ExecutionOptions options)
+    {
+        if (options.MemoryLimit is not { } limit) return;
+        var layers = cells.Indices[0];
+        var element = model.DataType == ScalarType.Float64 ? 8L : 4L;
+        var site = plan.Catalogue.Shape(new HookPoint(sweep.Grid.Site, layers[0]), plan.RowCount, plan.Length, plan.Length);
+        var perLayer = ((long)plan.RowCount * plan.Length * model.Config.ModelWidth + site.Aggregate(1L, (a, b) => a * b)) * element;
+        var needed = perLayer * layers.Length + 8L * cells.Count * (1 + plan.RowCount) + PlanCost.Of(model, plan).WorkingBytesPerRow * plan.RowCount;
+        if (needed > limit)
+            throw new InterpException(ErrorCode.ResourceExhausted, "SWEEP_TOO_LARGE",
+                $"The sweep needs about {needed >> 20:N0} MiB; the limit is {limit >> 20:N0} MiB. Sweep fewer layers, or run fewer rows.");
     }
 
     private Plan Capturing(Plan run) => run with
@@ -85,8 +143,5 @@ internal sealed class SweepExecution : IDisposable
 /// <summary>The passes of a sweep, step by step.</summary>
 internal interface ISweepPasses : IDisposable
 {
-    /// <summary>The metric of the base run; known after the first step.</summary>
-    double Baseline { get; }
-
     bool Step();
 }

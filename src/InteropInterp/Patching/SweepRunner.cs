@@ -11,10 +11,12 @@ public static class SweepRunner
     /// <exception cref="InterpException">Whatever of it cannot run, before anything runs; CANCELLED within a pass.</exception>
     public static SweepResult Run(TransformerModel model, Sweep sweep, ExecutionOptions? options = null, CancellationToken cancellation = default)
     {
-        using var execution = new SweepExecution(model, sweep, options ?? new ExecutionOptions());
-        var lease = DeviceLeases.Of(model.Device);
-        using var holding = lease.Acquire(cancellation);
-        while (execution.Step()) lease.Offer(cancellation);
-        return execution.Result;
+        InterpException.Require(!sweep.AsksMetric, "SWEEP_METRIC", "Nobody would answer: step the sweep yourself, or give it a function.");
+        return DeviceLeases.Of(model.Device).Run(Start(model, sweep, options), cancellation);
     }
+
+    /// <summary>A checked sweep, ready to be stepped through by threads that hold the device's lease. Nothing has run yet.</summary>
+    /// <exception cref="InterpException">Whatever of it cannot run.</exception>
+    public static SweepExecution Start(TransformerModel model, Sweep sweep, ExecutionOptions? options = null) =>
+        new(model, sweep, options ?? new ExecutionOptions());
 }

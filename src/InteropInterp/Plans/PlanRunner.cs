@@ -26,18 +26,16 @@ public static class PlanRunner
     /// <exception cref="InterpException">Whatever of the plan cannot run, before anything runs; CANCELLED within a step.</exception>
     public static RunResult Run(TransformerModel model, Plan plan, ExecutionOptions? options = null, CancellationToken cancellation = default)
     {
-        using var execution = Start(model, plan, options);
-        var lease = DeviceLeases.Of(model.Device);
-        using var holding = lease.Acquire(cancellation);
-        while (execution.Step()) lease.Offer(cancellation);
-        return execution.TakeResult();
+        return DeviceLeases.Of(model.Device).Run(Start(model, plan, options), cancellation);
     }
 
-    /// <summary>A checked plan ready to be stepped through by a thread that holds the lease.</summary>
-    internal static PlanExecution Start(TransformerModel model, Plan plan, ExecutionOptions? options)
+    /// <summary>A checked plan, ready to be stepped through by threads that hold the device's lease. Nothing has run yet.</summary>
+    /// <exception cref="InterpException">Whatever of the plan cannot run.</exception>
+    public static PlanExecution Start(TransformerModel model, Plan plan, ExecutionOptions? options = null)
     {
         options ??= new ExecutionOptions();
-        return new PlanExecution(model, Checked(model, plan, options).Plan, options);
+        var (checkedPlan, cost) = Checked(model, plan, options);
+        return new PlanExecution(model, checkedPlan, options) { ResultBytes = cost.ResultBytes };
     }
 
     private static (CheckedPlan Plan, PlanCost Cost) Checked(TransformerModel model, Plan plan, ExecutionOptions options)

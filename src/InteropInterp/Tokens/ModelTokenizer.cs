@@ -25,6 +25,14 @@ public sealed class ModelTokenizer
         suffix = tokenizer.Encode("", addSpecialTokens: true)[(tokenizer.PrependsBos ? 1 : 0)..];
     }
 
+    /// <summary>A tokenizer with what a model's config says of BOS, context and vocabulary.</summary>
+    public static ModelTokenizer For(ITokenizer tokenizer, InteropInterp.Models.TransformerConfig config) => new(tokenizer, new ModelTokenizerOptions
+    {
+        DefaultPrependBos = config.DefaultPrependBos,
+        ContextLength = config.ContextLength,
+        ModelVocabularySize = config.VocabularySize,
+    });
+
     public ITokenizer Tokenizer { get; }
     public int? BosId { get; }
     public int? EosId => Tokenizer.EosId;

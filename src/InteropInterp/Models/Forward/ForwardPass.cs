@@ -1,5 +1,6 @@
 using InteropInterp.Hooks;
 using InteropInterp.Models.Weights;
+using InteropInterp.Native.Devices;
 using InteropInterp.Native.Operators;
 using static TorchSharp.torch;
 
@@ -42,6 +43,7 @@ internal sealed class ForwardPass(TransformerModel model, ModelFlags flags, IAct
         Tensor? previous = null;
         for (var layer = first; layer < end; layer++)
         {
+            Interrupts.Check();
             // A layer's temporaries go with it; what hooks keep, they keep themselves.
             using var scope = NewDisposeScope();
             residual = Block(residual, layer).MoveToOuterDisposeScope();

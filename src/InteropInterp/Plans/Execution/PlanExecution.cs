@@ -1,6 +1,7 @@
 using InteropInterp.Generation;
 using InteropInterp.Models;
 using InteropInterp.Models.Forward;
+using InteropInterp.Native.Devices;
 using InteropInterp.Plans.Checking;
 using InteropInterp.Tokens;
 using static TorchSharp.torch;
@@ -11,7 +12,7 @@ namespace InteropInterp.Plans.Execution;
 /// A plan under way, cut into steps (a batch, a decode step) between which the device can be lent to others. Scopes and modes
 /// are opened and closed within a step.
 /// </summary>
-internal sealed class PlanExecution : IDisposable
+public sealed class PlanExecution : IStepwise<RunResult>
 {
     private readonly TransformerModel model;
     private readonly CheckedPlan plan;
@@ -25,7 +26,7 @@ internal sealed class PlanExecution : IDisposable
     private RunResult? result;
     private bool isTaken;
 
-    public PlanExecution(TransformerModel model, CheckedPlan plan, ExecutionOptions options)
+    internal PlanExecution(TransformerModel model, CheckedPlan plan, ExecutionOptions options)
     {
         this.model = model;
         this.plan = plan;
@@ -33,17 +34,39 @@ internal sealed class PlanExecution : IDisposable
         fired = new FiredCounter(plan.Interventions);
         outputs = new RunOutputs(plan);
         steps = Steps().GetEnumerator();
+        StepCount = CountSteps(plan);
     }
 
-    /// <summary>Does one step; false when there was none left.</summary>
-    public bool Step() => steps.MoveNext();
+    /// <summary>What its result will hold, as estimated before the run.</summary>
+    public long ResultBytes { get; init; }
 
-    /// <summary>After the last step; the caller owns it.</summary>
+    public int StepsDone { get; private set; }
+
+    /// <summary>Steps at most: a generation may end early.</summary>
+    public int StepCount { get; }
+
+    /// <summary>What the last step appended, if it was a decode step: the plan's row of the first token, and a token per row.</summary>
+    public (int FirstRow, IReadOnlyList<int> Tokens)? NewTokens { get; private set; }
+
+    /// <inheritdoc/>
+    public bool Advance()
+    {
+        NewTokens = null;
+        if (!steps.MoveNext()) return false;
+        StepsDone++;
+        return true;
+    }
+
+    /// <inheritdoc/>
     public RunResult TakeResult()
     {
+        var taken = result ?? throw new InvalidOperationException("The run has steps left.");
         isTaken = true;
-        return result ?? throw new InvalidOperationException("The run has steps left.");
+        return taken;
     }
+
+    private int CountSteps(CheckedPlan counted) => counted.Sources.Values.Sum(CountSteps)
+        + BatchPlanner.Cut(model, counted, options).Count() * (counted.Plan.Generation?.MaxNewTokens ?? 1);
 
     private IEnumerable<bool> Steps()
     {
@@ -51,7 +74,7 @@ internal sealed class PlanExecution : IDisposable
         {
             var run = new PlanExecution(model, source, options);
             sources[name] = run;
-            while (run.Step()) yield return true;
+            while (run.Advance()) yield return true;
         }
         var index = 0;
         foreach (var rows in BatchPlanner.Cut(model, plan, options))
@@ -64,7 +87,11 @@ internal sealed class PlanExecution : IDisposable
                 continue;
             }
             using var generation = new GenerationRun(model, plan, rows, Table);
-            while (generation.Step()) yield return true;
+            while (generation.Step())
+            {
+                NewTokens = (rows[0], generation.NewTokens);
+                yield return true;
+            }
             generated.AddRange(generation.Rows);
         }
         result = outputs.Finish(captures.Take(), fired.Report(), generated.Count > 0 ? generated : null);

@@ -1,0 +1,1 @@
+"""The parts that HookedTransformer is made of, one capability a file."""

@@ -1,0 +1,14 @@
+namespace InteropInterp.Protocol.Handlers;
+
+/// <summary>Tells a function of the client how far a run has come.</summary>
+internal sealed class CallbackObserver(long id, IClientCallbacks callbacks, bool isSweep) : IRunObserver
+{
+    public void Progress(long done, long total)
+    {
+        var progress = new V1.Progress { Done = done, Total = total };
+        callbacks.Invoke(id, isSweep ? progress : new V1.StreamPlanResponse { Progress = progress });
+    }
+
+    public void NewTokens(int firstRow, IReadOnlyList<int> tokens) =>
+        callbacks.Invoke(id, new V1.StreamPlanResponse { NewTokens = new V1.NewTokens { FirstRow = firstRow, Tokens = { tokens } } });
+}

@@ -1,0 +1,113 @@
+using InteropInterp.Hooks;
+using InteropInterp.Patching;
+using InteropInterp.Plans;
+using InteropInterp.Protocol.Errors;
+using static InteropInterp.Protocol.V1.Sweep;
+
+namespace InteropInterp.Protocol.Mapping;
+
+/// <summary>Sweeps and their results.</summary>
+public static class SweepMapping
+{
+    private static readonly Dictionary<string, SweepAxis> Axes = new()
+    {
+        ["layer"] = SweepAxis.Layer,
+        ["pos"] = SweepAxis.Position,
+        ["head"] = SweepAxis.Head,
+        ["src_pos"] = SweepAxis.SourcePosition,
+    };
+
+    // As get_act_name calls them: "z", "resid_pre", "mlp_post".
+    private static readonly Dictionary<string, HookSite> Sites = Enum.GetValues<HookSite>()
+        .Where(site => HookSiteInfo.Of(site).IsPerLayer).ToDictionary(site => new HookPoint(site, 0).Name);
+
+    /// <param name="callback">The client's number for its metric; null where it is declared. Whoever steps the sweep then answers.</param>
+    /// <exception cref="InterpException">FIELD_MISSING, UNKNOWN_GRID, errors of tensors and references; each names the field.</exception>
+    public static Sweep ToEngine(V1.Sweep? message, IReferences references, out long? callback, string field = "sweep")
+    {
+        if (message is null) throw Fields.Missing(field, "a sweep");
+        var sweep = new Sweep
+        {
+            Base = PlanMapping.ToEngine(message.Base, references, $"{field}.base"),
+            Grid = ToEngine(message.Grid, message.CustomGrid, field),
+            Source = message.SourceCase switch
+            {
+                SourceOneofCase.Run => new SweepFromRun(PlanMapping.ToEngine(message.Run, references, $"{field}.run")),
+                SourceOneofCase.Cache => new SweepFromCache(
+                    message.Cache.Activations.ToDictionary(a => a.Key, a => references.Tensor(a.Value, $"{field}.cache.activations[\"{a.Key}\"]"))),
+                SourceOneofCase.Zero => new SweepZero(),
+                _ => throw Fields.Missing($"{field}.source", "a run, a cache or zero"),
+            },
+            Layers = SelectorMapping.ToEngine(message.Layers, $"{field}.layers") ?? Positions.All,
+            PositionsSwept = SelectorMapping.ToEngine(message.Positions, $"{field}.positions") ?? Positions.All,
+            Heads = SelectorMapping.ToEngine(message.Heads, $"{field}.heads") ?? Positions.All,
+            SourcePositions = SelectorMapping.ToEngine(message.SourcePositions, $"{field}.source_positions") ?? Positions.All,
+        };
+        callback = message.Callback?.Id;
+        return message.MetricCase switch
+        {
+            MetricOneofCase.Declared => sweep with { Metric = ObjectiveMapping.ToEngine(message.Declared, $"{field}.declared") },
+            MetricOneofCase.Callback => sweep with { AsksMetric = true },
+            _ => throw Fields.Missing($"{field}.metric", "a declared metric or a callback"),
+        };
+    }
+
+    /// <param name="callback">The client's number for a metric that is not declared.</param>
+    public static V1.Sweep ToProto(Sweep value, IReferenceWriter writer, long callback = 0)
+    {
+        var message = new V1.Sweep
+        {
+            Base = PlanMapping.ToProto(value.Base, writer),
+            Layers = SelectorMapping.Chosen(value.Layers),
+            Positions = SelectorMapping.Chosen(value.PositionsSwept),
+            Heads = SelectorMapping.Chosen(value.Heads),
+            SourcePositions = SelectorMapping.Chosen(value.SourcePositions),
+        };
+        if (NameOf(value.Grid) is { } name) message.Grid = name;
+        else message.CustomGrid = new V1.Grid { Site = new HookPoint(value.Grid.Site, 0).Info.Name, Axes = { value.Grid.Axes.Select(ToProto) } };
+        switch (value.Source)
+        {
+            case SweepFromRun run:
+                message.Run = PlanMapping.ToProto(run.Run, writer);
+                break;
+            case SweepFromCache cache:
+                message.Cache = new V1.ActivationMap();
+                foreach (var (point, activation) in cache.Activations) message.Cache.Activations[point] = writer.Tensor(activation);
+                break;
+            default:
+                message.Zero = new V1.ZeroOp();
+                break;
+        }
+        if (value.Metric is { } metric) message.Declared = ObjectiveMapping.ToProto(metric);
+        else message.Callback = new V1.CallbackOp { Id = callback };
+        return message;
+    }
+
+    public static V1.RunSweepResponse ToProto(SweepResult value) => new()
+    {
+        Values = { value.Values },
+        Shape = { value.Shape },
+        Axes = { value.Axes.Select(ToProto) },
+        Indices = { value.Indices.Select(i => new V1.IndexList { Values = { i } }) },
+        PerRow = { value.PerRow ?? [] },
+        Baseline = value.Baseline,
+    };
+
+    private static SweepGrid ToEngine(string name, V1.Grid? custom, string field)
+    {
+        if (custom is null) return name.Length > 0 ? SweepGrid.Of(name) : throw Fields.Missing($"{field}.grid", "the name of a grid, or a custom_grid,");
+        if (name.Length > 0) throw Fields.Invalid($"{field}.custom_grid", "TWO_GRIDS", $"{field} has a grid '{name}' and a custom_grid; one of them is expected.");
+        // "attn.hook_z" is the name within a block, "z" the shorthand.
+        var full = $"blocks.0.{custom.Site}";
+        if (!Sites.TryGetValue(full, out var site) && !Sites.TryGetValue(ActivationNames.Expand(custom.Site, 0), out site))
+            throw InterpException.Unknown("UNKNOWN_SITE", "site of a block", custom.Site, Sites.Values.Select(s => HookSiteInfo.Of(s).Name));
+        return new SweepGrid(site, [.. custom.Axes.Select(axis => Axes.TryGetValue(axis, out var known)
+            ? known
+            : throw InterpException.Unknown("UNKNOWN_AXIS", "axis", axis, Axes.Keys))]);
+    }
+
+    private static string? NameOf(SweepGrid grid) => SweepGrid.Names.FirstOrDefault(name =>
+        SweepGrid.Of(name) is var named && named.Site == grid.Site && named.Axes.SequenceEqual(grid.Axes));
+
+    private static string ToProto(SweepAxis axis) => Axes.First(a => a.Value == axis).Key;
+}

@@ -1,0 +1,96 @@
+using Google.Protobuf;
+using Google.Protobuf.Reflection;
+using InteropInterp.Protocol.Handlers;
+using InteropInterp.Protocol.V1;
+
+namespace InteropInterp.Protocol.Methods;
+
+/// <summary>Every method and its handler: what gRPC and the in-process door offer alike.</summary>
+public sealed class MethodTable
+{
+    private readonly List<UnaryMethod> methods = [];
+
+    public MethodTable(Workspace workspace)
+    {
+        Runs = new RunHandlers(workspace);
+        Tensors = new TensorHandlers(workspace);
+        AddModels(new ModelHandlers(workspace));
+        AddTokens(new TokenHandlers(workspace));
+        AddRuns();
+        AddTensors();
+        AddDictionaries(new DictionaryHandlers(workspace));
+        AddServer(new ServerHandlers(workspace));
+    }
+
+    /// <summary>Methods with one request and one response.</summary>
+    public IReadOnlyList<UnaryMethod> Unary => methods;
+
+    /// <summary>What the streaming methods are made of.</summary>
+    public RunHandlers Runs { get; }
+
+    public TensorHandlers Tensors { get; }
+
+    private void AddModels(ModelHandlers models)
+    {
+        var service = ModelService.Descriptor;
+        Add<LoadModelRequest, LoadModelResponse>(service, "LoadModel", models.LoadModel);
+        Add<CreateModelRequest, CreateModelResponse>(service, "CreateModel", models.CreateModel, takesTensors: true);
+        Add<ListModelsRequest, ListModelsResponse>(service, "ListModels", ModelHandlers.ListModels);
+        Add<GetModelRequest, GetModelResponse>(service, "GetModel", ModelHandlers.GetModel);
+        Add<CloseModelRequest, CloseModelResponse>(service, "CloseModel", ModelHandlers.CloseModel);
+        Add<SaveModelRequest, SaveModelResponse>(service, "SaveModel", models.SaveModel);
+        Add<ListHookPointsRequest, ListHookPointsResponse>(service, "ListHookPoints", ModelHandlers.ListHookPoints);
+        Add<ListWeightsRequest, ListWeightsResponse>(service, "ListWeights", ModelHandlers.ListWeights);
+        Add<GetWeightsRequest, GetWeightsResponse>(service, "GetWeights", models.GetWeights);
+    }
+
+    private void AddTokens(TokenHandlers tokens)
+    {
+        var service = TokenService.Descriptor;
+        Add<TokenizeRequest, TokenizeResponse>(service, "Tokenize", tokens.Tokenize);
+        Add<DetokenizeRequest, DetokenizeResponse>(service, "Detokenize", tokens.Detokenize);
+        Add<GetSingleTokenRequest, GetSingleTokenResponse>(service, "GetSingleToken", tokens.GetSingleToken);
+    }
+
+    private void AddRuns()
+    {
+        var service = RunService.Descriptor;
+        Add<RunPlanRequest, RunPlanResponse>(service, "RunPlan", Runs.RunPlan, takesTensors: true);
+        Add<CheckPlanRequest, CheckPlanResponse>(service, "CheckPlan", Runs.CheckPlan, takesTensors: true);
+        Add<RunSweepRequest, RunSweepResponse>(service, "RunSweep", Runs.RunSweep, takesTensors: true);
+    }
+
+    private void AddTensors()
+    {
+        var service = TensorService.Descriptor;
+        Add<GetTensorRequest, GetTensorResponse>(service, "GetTensor", Tensors.GetTensor);
+        Add<DeleteTensorsRequest, DeleteTensorsResponse>(service, "DeleteTensors", Tensors.DeleteTensors);
+        Add<MapTensorRequest, MapTensorResponse>(service, "MapTensor", Tensors.MapTensor, isForProcess: false);
+        Add<UnmapTensorRequest, UnmapTensorResponse>(service, "UnmapTensor", Tensors.UnmapTensor, isForProcess: false);
+    }
+
+    private void AddDictionaries(DictionaryHandlers dictionaries)
+    {
+        var service = DictionaryService.Descriptor;
+        Add<LoadDictionaryRequest, LoadDictionaryResponse>(service, "LoadDictionary", dictionaries.LoadDictionary);
+        Add<GetDictionaryRequest, GetDictionaryResponse>(service, "GetDictionary", DictionaryHandlers.GetDictionary);
+        Add<CloseDictionaryRequest, CloseDictionaryResponse>(service, "CloseDictionary", DictionaryHandlers.CloseDictionary);
+        Add<EncodeRequest, EncodeResponse>(service, "Encode", dictionaries.Encode, takesTensors: true);
+        Add<DecodeRequest, DecodeResponse>(service, "Decode", dictionaries.Decode, takesTensors: true);
+        Add<GetDictionaryWeightsRequest, GetDictionaryWeightsResponse>(service, "GetDictionaryWeights", dictionaries.GetDictionaryWeights);
+    }
+
+    private void AddServer(ServerHandlers server)
+    {
+        var service = ServerService.Descriptor;
+        Add<GetServerInfoRequest, GetServerInfoResponse>(service, "GetServerInfo", server.GetServerInfo);
+        Add<EndSessionRequest, EndSessionResponse>(service, "EndSession", ServerHandlers.EndSession);
+    }
+
+    private void Add<TRequest, TResponse>(
+        ServiceDescriptor service, string name, Func<TRequest, HandlerContext, ValueTask<TResponse>> handler,
+        bool takesTensors = false, bool isForProcess = true)
+        where TRequest : class, IMessage<TRequest>, new()
+        where TResponse : class, IMessage<TResponse>, new() =>
+        methods.Add(new UnaryMethod<TRequest, TResponse>(service, name, handler) { TakesTensors = takesTensors, IsForProcess = isForProcess });
+}
