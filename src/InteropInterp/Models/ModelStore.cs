@@ -34,7 +34,7 @@ public sealed class ModelStore
     {
         if (MaxBytes is not { } limit || WeightBytes is var held && held + bytes <= limit) return;
         throw new InterpException(ErrorCode.ResourceExhausted, "MODELS_TOO_LARGE",
-            $"'{name}' needs {bytes / (1 << 20):N0} MiB for its weights; {held >> 20:N0} of at most {limit >> 20:N0} MiB are taken. " +
+            $"'{name}' needs {bytes / 1024:N0} KiB for its weights; {held >> 10:N0} of at most {limit >> 10:N0} KiB are taken. " +
             "Close a model first, or load fewer layers.");
     }
 
