@@ -185,7 +185,7 @@ public sealed class TensorStore(TensorStoreOptions options, TimeProvider? clock 
             {
                 if (tensor is null || !tensors.Remove(tensor.Number)) continue;
                 Unlink(tensor);
-                Charge(tensor.Owner, -tensor.Charge);
+                GiveBack(tensor.Owner, tensor.Charge);
                 gone.Add(tensor);
             }
         foreach (var tensor in gone) tensor.Tensor.Dispose();
