@@ -14,12 +14,14 @@ internal sealed class SweepBase : IDisposable
     private readonly BaseRecorder recorder;
     private readonly SweepMetric metric;
     private readonly Func<int, long[]> readAt;
+    private readonly bool isRotary;
 
     /// <summary>Runs it.</summary>
     /// <param name="points">Which activations to keep.</param>
     public SweepBase(TransformerModel model, CheckedPlan plan, IEnumerable<HookPoint> points, SweepMetric metric)
     {
         recorder = new BaseRecorder(points);
+        isRotary = model.Config.IsRotary;
         using var scope = NewDisposeScope();
         using var mode = no_grad();
         var batch = new RowBatch(plan, [.. Enumerable.Range(0, plan.RowCount)], plan.Plan.PaddingSide == PaddingSide.Left, model.Device);
@@ -50,6 +52,12 @@ internal sealed class SweepBase : IDisposable
     public long[]? ReadPositions => metric.ReadsPosition is { } position ? readAt(position) : null;
 
     public Tensor this[HookSite site, int layer] => recorder[site, layer];
+
+    /// <summary>A layer's queries as they attend: [rows, pos, heads, d_head].</summary>
+    public Tensor Queries(int layer) => this[isRotary ? HookSite.RotQ : HookSite.Q, layer];
+
+    /// <summary>A layer's keys as they are attended to: [rows, pos, key heads, d_head].</summary>
+    public Tensor Keys(int layer) => this[isRotary ? HookSite.RotK : HookSite.K, layer];
 
     public void Dispose()
     {
