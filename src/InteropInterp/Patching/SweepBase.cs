@@ -21,20 +21,29 @@ internal sealed class SweepBase : IDisposable
     public SweepBase(TransformerModel model, CheckedPlan plan, IEnumerable<HookPoint> points, SweepMetric metric)
     {
         recorder = new BaseRecorder(points);
-        isRotary = model.Config.IsRotary;
-        using var scope = NewDisposeScope();
-        using var mode = no_grad();
-        var batch = new RowBatch(plan, [.. Enumerable.Range(0, plan.RowCount)], plan.Plan.PaddingSide == PaddingSide.Left, model.Device);
-        using var layout = batch.Layout(model.Config, null, model.Device);
-        var pass = new ForwardPass(model, plan.Plan.Flags, recorder, layout);
-        var final = pass.Blocks(pass.Embed(batch.Tokens!), 0, plan.EndLayer);
         this.metric = metric;
-        readAt = batch.Position;
-        metric.MeasureBase(final, pass, batch);
-        Final = final.alias().DetachFromDisposeScope();
-        Positions = layout.Positions.alias().DetachFromDisposeScope();
-        KeyMask = batch.AttentionMask(model.Config)?.alias().DetachFromDisposeScope();
-        LongestPosition = layout.LongestPosition;
+        isRotary = model.Config.IsRotary;
+        try
+        {
+            using var scope = NewDisposeScope();
+            using var mode = no_grad();
+            var batch = new RowBatch(plan, [.. Enumerable.Range(0, plan.RowCount)], plan.Plan.PaddingSide == PaddingSide.Left, model.Device);
+            using var layout = batch.Layout(model.Config, null, model.Device);
+            var pass = new ForwardPass(model, plan.Plan.Flags, recorder, layout);
+            var final = pass.Blocks(pass.Embed(batch.Tokens!), 0, plan.EndLayer);
+            readAt = batch.Position;
+            metric.MeasureBase(final, pass, batch);
+            Final = final.alias().DetachFromDisposeScope();
+            Positions = layout.Positions.alias().DetachFromDisposeScope();
+            KeyMask = batch.AttentionMask(model.Config)?.alias().DetachFromDisposeScope();
+            LongestPosition = layout.LongestPosition;
+        }
+        catch
+        {
+            // Stopped half way: nobody holds this yet who could dispose it.
+            recorder.Dispose();
+            throw;
+        }
     }
 
     /// <summary>The last residual stream [rows, pos, d_model].</summary>
