@@ -27,14 +27,17 @@ public class ArrowsTests
     // Within the engine: what a folder must not know of.
     private static readonly Dictionary<string, string[]> Folders = new()
     {
-        ["Tensors"] = ["Tokens", "Models", "Hooks", "Plans", "Generation", "Patching", "Heads", "Training", "Studies", "Reports"],
-        ["Hooks"] = ["Tensors", "Tokens", "Plans", "Generation", "Patching", "Heads", "Training", "Studies", "Reports"],
-        ["Tokens"] = ["Hooks", "Plans", "Generation", "Patching", "Heads", "Training", "Studies", "Reports"],
-        ["Models"] = ["Plans", "Generation", "Patching", "Heads", "Training", "Studies", "Reports"],
-        ["Plans"] = ["Patching", "Heads", "Training", "Studies", "Reports"],
-        ["Generation"] = ["Patching", "Heads", "Training", "Studies", "Reports"],
-        ["Patching"] = ["Generation", "Heads", "Training", "Studies", "Reports"],
-        ["Heads"] = ["Patching", "Training", "Studies", "Reports"],
+        ["Tensors"] = ["Tokens", "Models", "Hooks", "Plans", "Generation", "Patching", "Caches", "Lenses", "Circuits", "Heads", "Training", "Studies", "Reports"],
+        ["Hooks"] = ["Tensors", "Tokens", "Plans", "Generation", "Patching", "Caches", "Lenses", "Circuits", "Heads", "Training", "Studies", "Reports"],
+        ["Tokens"] = ["Hooks", "Plans", "Generation", "Patching", "Caches", "Lenses", "Circuits", "Heads", "Training", "Studies", "Reports"],
+        ["Models"] = ["Plans", "Generation", "Patching", "Caches", "Lenses", "Circuits", "Heads", "Training", "Studies", "Reports"],
+        ["Plans"] = ["Patching", "Caches", "Lenses", "Circuits", "Heads", "Training", "Studies", "Reports"],
+        ["Generation"] = ["Patching", "Caches", "Lenses", "Circuits", "Heads", "Training", "Studies", "Reports"],
+        ["Patching"] = ["Generation", "Caches", "Lenses", "Circuits", "Heads", "Training", "Studies", "Reports"],
+        ["Caches"] = ["Generation", "Patching", "Lenses", "Circuits", "Heads", "Training", "Studies", "Reports"],
+        ["Lenses"] = ["Patching", "Circuits", "Heads", "Studies", "Reports"],
+        ["Circuits"] = ["Generation", "Patching", "Lenses", "Training", "Studies", "Reports"],
+        ["Heads"] = ["Patching", "Lenses", "Circuits", "Training", "Studies", "Reports"],
         ["Training"] = ["Patching", "Studies", "Reports"],
         ["Studies"] = ["Reports"],
     };
