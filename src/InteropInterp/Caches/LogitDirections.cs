@@ -1,4 +1,5 @@
 using InteropInterp.Models;
+using InteropInterp.Native.Operators;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Caches;
@@ -31,6 +32,19 @@ public static class LogitDirections
     {
         using var scope = NewDisposeScope();
         return Of(model, tensor((long)token), incorrect is { } other ? tensor((long)other) : null);
+    }
+
+    /// <summary>What is added to a logit, or a difference of two, whatever the stream: b_U, and the final norm's bias times W_U.</summary>
+    /// <returns>A single number, in the current scope.</returns>
+    internal static Tensor Constant(TransformerModel model, int token, int? incorrect = null)
+    {
+        Tensor Of(int id)
+        {
+            var constant = model.Weights.UnembedBias?[id] ?? zeros([], model.DataType, model.Device);
+            return model.Weights.FinalNorm?.Bias is { } shift ? constant.Plus(model.Weights.Unembed[id].dot(shift)) : constant;
+        }
+
+        return incorrect is { } other ? Of(token) - Of(other) : Of(token);
     }
 
     private static Tensor Columns(TransformerModel model, Tensor tokens)

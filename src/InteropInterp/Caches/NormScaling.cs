@@ -1,6 +1,4 @@
 using InteropInterp.Models;
-using InteropInterp.Models.Forward;
-using InteropInterp.Hooks;
 using InteropInterp.Native.Operators;
 using static TorchSharp.torch;
 
@@ -44,11 +42,6 @@ public static class NormScaling
         var scale = isCached ? cache[name] : ScaleOf(cache.Stream(layer, options.MlpInput), config);
         return cache.AtPositions(scale, options.Positions);
     }
-
-    /// <summary>The final norm with its weights, each vector by its own statistics.</summary>
-    /// <param name="x">[..., d_model].</param>
-    internal static Tensor FinalNorm(this TransformerModel model, Tensor x) => !model.Config.HasNorm ? x : model.Norm.Apply(
-        x, model.Weights.FinalNorm, NoHooks.Instance, HookSite.LnFinalScale, HookSite.LnFinalNormalized, -1);
 
     private static Tensor ScaleOf(Tensor stream, TransformerConfig config)
     {

@@ -1,3 +1,4 @@
+using InteropInterp.Models.Forward;
 using InteropInterp.Native.Operators;
 using static TorchSharp.torch;
 
