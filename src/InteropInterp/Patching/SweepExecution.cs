@@ -58,7 +58,7 @@ public sealed class SweepExecution : IStepwise<SweepResult>
         {
             asked.Answer(function(asked.Whole()));
         }
-        catch (Exception e) when (asked.IsProbe && e is not OutOfMemoryException and not InterpException { Code: ErrorCode.Cancelled, Reason: not "CALLBACK_FAILED" })
+        catch (Exception e) when (asked.IsProbe && e is not OutOfMemoryException and not InterpException { Code: ErrorCode.Cancelled })
         {
             // It looked where nothing is.
             asked.Answer(double.NaN);
