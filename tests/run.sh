@@ -5,6 +5,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+# Where others use the machine too, libgomp would otherwise spin for milliseconds at the end of every small product.
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
 
 debian=(python3 python3-numpy python3-grpcio python3-protobuf python3-pytest)
 missing=()
@@ -31,7 +33,7 @@ trap 'rm -rf "$results"' EXIT
 # Adds up what a JUnit file says, and names the tests that failed.
 count() {
   local figures
-  figures=$(python3 - "$1" "$results/skipped" <<'PYTHON'
+  figures=$(/usr/bin/python3 - "$1" "$results/skipped" <<'PYTHON'
 import sys
 import xml.etree.ElementTree as xml
 
@@ -76,7 +78,7 @@ csharp() {
 python() {
   local file="$results/pytest.xml" start=$SECONDS
   echo "== pytest $*"
-  timeout 900 python3 -m pytest -q -p no:cacheprovider --tb=short --junitxml="$file" "$@" >"$results/out" 2>&1
+  timeout 900 /usr/bin/python3 -m pytest -q -p no:cacheprovider --tb=short --junitxml="$file" "$@" >"$results/out" 2>&1
   local status=$?
   # 5: nothing to run
   [ "$status" -eq 0 ] || [ "$status" -eq 5 ] && status=0 || cat "$results/out"
