@@ -91,18 +91,19 @@ public sealed class FactoredMatrix
     public FactoredMatrix Times(double scalar) => new(A.Times(scalar), B);
 
     /// <summary>Singular vectors and values, from a QR of each factor and the SVD of what is left: anew at each call.</summary>
+    /// <exception cref="InterpException">NOT_FINITE.</exception>
     public FactoredSvd Svd()
     {
         var (qa, ra) = linalg.qr(A);
         var (qb, rb) = linalg.qr(B.transpose(-2, -1));
-        // Through the dispatcher: numbers that are not finite are then an error of ours, not the process's end.
-        var parts = Dispatcher.CallMany("aten::linalg_svd", "", 3, ra.MatMul(rb.transpose(-2, -1)), false, Dispatcher.Argument.None);
+        var core = Finite(ra.MatMul(rb.transpose(-2, -1)));
+        var parts = Dispatcher.CallMany("aten::linalg_svd", "", 3, core, false, Dispatcher.Argument.None);
         return new FactoredSvd(qa.MatMul(parts[0]), parts[1], qb.MatMul(parts[2].transpose(-2, -1)));
     }
 
     /// <summary>The eigenvalues of AB that are not zero by construction, those of BA: complex [..., mdim].</summary>
-    /// <exception cref="InterpException">NOT_SQUARE; LIBTORCH_CALL_FAILED where a number is not finite.</exception>
-    public Tensor Eigenvalues() => Dispatcher.Call("aten::linalg_eigvals", "", BA);
+    /// <exception cref="InterpException">NOT_SQUARE, NOT_FINITE.</exception>
+    public Tensor Eigenvalues() => Dispatcher.Call("aten::linalg_eigvals", "", Finite(BA));
 
     /// <summary>The Frobenius norm of AB: [...]; that of R_A R_Bᵀ.</summary>
     public Tensor Norm()
@@ -166,6 +167,13 @@ public sealed class FactoredMatrix
 
     /// <summary>A R_Bᵀ [..., ldim, k]: likewise for products from the left.</summary>
     internal Tensor RotatedRight() => A.MatMul(linalg.qr(B.transpose(-2, -1)).R.transpose(-2, -1));
+
+    // LAPACK answers infinities and NaN with numbers.
+    private static Tensor Finite(Tensor core)
+    {
+        if (core.isfinite().all().item<bool>()) return core;
+        throw InterpException.Precondition("NOT_FINITE", "The product holds numbers that are not finite; it has no decomposition.");
+    }
 
     public override string ToString() => $"FactoredMatrix [{string.Join(", ", Shape)}], hidden {Middle}";
 
