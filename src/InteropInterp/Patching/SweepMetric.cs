@@ -63,8 +63,8 @@ internal sealed class SweepMetric(Sweep sweep) : IDisposable
     {
         var rows = batch.Geometry.Rows.Count / cells;
         var metric = sweep.Metric!;
-        var logits = pass.Unembed(AtRead(residual, batch));
-        var perRow = metric.PerRow(metric.ReadsPosition is null ? logits : logits.squeeze(1), batch.MetricRows)
+        var logits = pass.Unembed(AtRead(residual, batch), metric.ReadsTokens);
+        var perRow = metric.PerRow(metric.ReadsPosition is null ? logits : logits.squeeze(1), batch.MetricRows with { Columns = metric.ReadsTokens })
             .to(ScalarType.Float64).cpu().data<double>().ToArray();
         return ([.. Enumerable.Range(0, cells).Select(c => perRow.AsSpan(c * rows, rows).ToArray().Average())], perRow);
     }
