@@ -1,10 +1,10 @@
-using InteropInterp.Generation;
 using InteropInterp.Models;
 using InteropInterp.Models.Forward;
 using InteropInterp.Native.Devices;
 using InteropInterp.Native.Operators;
 using InteropInterp.Plans;
 using InteropInterp.Plans.Execution;
+using InteropInterp.Randomness;
 using InteropInterp.Training;
 using static TorchSharp.torch;
 
