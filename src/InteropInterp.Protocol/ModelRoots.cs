@@ -46,6 +46,7 @@ public sealed class ModelRoots
             CheckEntries(Directory.Exists(real) ? real : Path.GetDirectoryName(real)!, path);
             return real;
         }
+        if (EmbeddedModels.Find(path) is { } embedded) return embedded;
         if (useCache && HuggingFaceCache.Find(path) is { } snapshot && RealPath.Of(snapshot) is { } cached)
         {
             CheckInside(cached, path);
@@ -125,7 +126,7 @@ public sealed class ModelRoots
     {
         if (!readable.Any(root => Below(root, path) is not null)) return Outside(path);
         var names = readable.SelectMany(root => new DirectoryInfo(root).EnumerateFileSystemInfos().Take(1000)).Select(e => e.Name)
-            .Concat(useCache ? HuggingFaceCache.Names() : []);
+            .Concat(EmbeddedModels.Names).Concat(useCache ? HuggingFaceCache.Names() : []);
         return new InterpException(ErrorCode.NotFound, "MODEL_NOT_FOUND",
             $"There is no '{path}' below the server's model roots{(useCache ? ", nor in its Hugging Face cache" : "")}. Nothing is downloaded.", NearestNames.Find(path, names));
     }
