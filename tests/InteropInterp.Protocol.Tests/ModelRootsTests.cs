@@ -1,5 +1,3 @@
-using InteropInterp.Models;
-
 namespace InteropInterp.Protocol.Tests;
 
 public sealed class ModelRootsTests : IDisposable
@@ -30,14 +28,6 @@ public sealed class ModelRootsTests : IDisposable
         Assert.Equal(Path.Combine(root, "model"), roots.ToRead("model"));
         Assert.Equal(Path.Combine(root, "model", "config.json"), roots.ToRead("model/./inner/../config.json"));
         Assert.Equal(Path.Combine(root, "model"), roots.ToRead(Path.Combine(root, "model")));
-    }
-
-    [Fact]
-    public void The_models_that_come_with_the_engine_are_there_by_name_behind_those_below_the_roots()
-    {
-        Assert.Equal(EmbeddedModels.Find(EmbeddedModels.Default), roots.ToRead(EmbeddedModels.Default));
-        var own = Directory.CreateDirectory(Path.Combine(root, EmbeddedModels.Default)).FullName;
-        Assert.Equal(own, roots.ToRead(EmbeddedModels.Default));
     }
 
     [Theory]
