@@ -65,8 +65,8 @@ public sealed class HookedTransformer : IDisposable
     /// <summary>The weights under their TransformerLens names, as views in the current scope.</summary>
     public StateDict Weights => share.Model.StateDict;
 
-    /// <summary>Tokens of texts, a row each.</summary>
-    public IReadOnlyList<Row> ToRows(params IReadOnlyList<string> texts) => Row.From(Tokenizer.ToTokens(texts).Rows);
+    /// <summary>Tokens of texts, a row each. A text longer than the context is not cut: the run refuses it.</summary>
+    public IReadOnlyList<Row> ToRows(params IReadOnlyList<string> texts) => Row.From(Tokenizer.ToTokens(texts, truncate: false).Rows);
 
     /// <summary>Runs a plan in this view.</summary>
     public RunResult Run(Plan plan, CancellationToken cancellation = default) => PlanRunner.Run(Model, InView(plan), Options, cancellation);

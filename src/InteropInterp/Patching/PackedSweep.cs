@@ -140,7 +140,7 @@ internal sealed class PackedSweep : ISweepPasses
     private int CellsPerUnembedding(int rows)
     {
         var positions = context.Metric.ReadsPosition is null ? context.Plan.Length : 1;
-        var tokens = context.Sweep.Metric?.ReadsTokens?.Count ?? context.Model.Config.OutputVocabularySize;
+        var tokens = context.Metric.ReadsTokens?.Count ?? context.Model.Config.OutputVocabularySize;
         return (int)Math.Max(1, (64L << 20) / ((long)rows * positions * tokens));
     }
 

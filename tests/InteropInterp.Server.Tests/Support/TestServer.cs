@@ -38,9 +38,17 @@ internal sealed class TestServer : IAsyncDisposable
         var options = new ServerOptions
         {
             Port = 0, SocketPath = server.folder.File("run/socket"), ModelRoots = [server.Models], WritableRoots = [server.Writable], UseHuggingFaceCache = false,
-            Logging = logging => logging.ClearProviders().AddProvider(server.Logs),
+            Logging = logging => logging.ClearProviders().SetMinimumLevel(LogLevel.Debug).AddProvider(server.Logs),
         };
-        server.Host = await ServerHost.StartAsync(change?.Invoke(options) ?? options);
+        try
+        {
+            server.Host = await ServerHost.StartAsync(change?.Invoke(options) ?? options);
+        }
+        catch
+        {
+            server.folder.Dispose();
+            throw;
+        }
         return server;
     }
 

@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace InteropInterp.Plans.Metrics;
 
-/// <summary>A number per row, computed from logits in the engine; differentiable.</summary>
+/// <summary>A number per row, computed from logits in the engine.</summary>
 public abstract record Metric
 {
     /// <summary>The position whose logits it reads (negative: from the row's end); null: all of them.</summary>
@@ -10,6 +10,9 @@ public abstract record Metric
 
     /// <summary>The tokens whose logits it reads, each once; null: all of the vocabulary.</summary>
     public virtual IReadOnlyList<int>? ReadsTokens => null;
+
+    /// <summary>Whether it has a gradient: else it measures, but is no objective.</summary>
+    public virtual bool IsDifferentiable => true;
 
     /// <summary>Refuses what does not fit the model or the rows.</summary>
     public abstract void Check(IReadOnlyList<Row> rows, int vocabulary);
