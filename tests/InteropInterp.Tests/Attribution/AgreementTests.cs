@@ -6,6 +6,7 @@ using InteropInterp.Models;
 using InteropInterp.Patching;
 using InteropInterp.Plans;
 using InteropInterp.Plans.Metrics;
+using InteropInterp.Training;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Tests.Attribution;
@@ -33,8 +34,8 @@ public class AgreementTests
             var other = segments[(i + 1) % segments.Count][0] is var token && segment.Contains(token) ? Enumerable.Range(5, 40).First(t => !segment.Contains(t)) : token;
             int[] changed = [.. segment];
             changed[i % 2 == 0 ? 5 : 4] = other;
-            clean.Add(new Row([0, .. segment, .. segment[..5]]));
-            corrupt.Add(new Row([0, .. changed, .. segment[..5]]));
+            clean.Add(new Row([InductionVocabulary.Bos, .. segment, .. segment[..5]]));
+            corrupt.Add(new Row([InductionVocabulary.Bos, .. changed, .. segment[..5]]));
             correct.Add(segment[5]);
             incorrect.Add(other);
         }
