@@ -9,6 +9,7 @@ internal static class CommandTable
     private static readonly (string Purpose, Func<Session, Command>[] Commands)[] Groups =
     [
         ("look inside a model", [DemoCommand.Create]),
+        ("let other programs in", [ServeCommand.Create]),
         ("make and change models", [TrainCommand.Create, ConvertCommand.Create]),
         ("find out what is wrong", [DoctorCommand.Create]),
     ];

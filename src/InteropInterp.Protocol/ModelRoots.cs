@@ -39,6 +39,8 @@ public sealed class ModelRoots
     {
         if (IsAnywhere) return path;
         CheckText(path);
+        // As in process, the name of a model that comes with the engine is that model.
+        if (EmbeddedModels.Find(path) is { } embedded) return embedded;
         foreach (var root in readable)
         {
             if (Below(root, path) is not { } candidate || RealPath.Of(candidate) is not { } real) continue;
@@ -124,7 +126,8 @@ public sealed class ModelRoots
     private InterpException NotFound(string path)
     {
         if (!readable.Any(root => Below(root, path) is not null)) return Outside(path);
-        var names = readable.SelectMany(root => new DirectoryInfo(root).EnumerateFileSystemInfos().Take(1000)).Select(e => e.Name)
+        var names = EmbeddedModels.Names
+            .Concat(readable.SelectMany(root => new DirectoryInfo(root).EnumerateFileSystemInfos().Take(1000)).Select(e => e.Name))
             .Concat(useCache ? HuggingFaceCache.Names() : []);
         return new InterpException(ErrorCode.NotFound, "MODEL_NOT_FOUND",
             $"There is no '{path}' below the server's model roots{(useCache ? ", nor in its Hugging Face cache" : "")}. Nothing is downloaded.", NearestNames.Find(path, names));

@@ -82,8 +82,8 @@ public sealed class Door
     }
 
     /// <summary>
-    /// Ends the calls in progress. A thread that came back to Python after it has shut down would be killed in the middle of
-    /// this runtime's frames, and the process with it, so this waits for them.
+    /// Ends the calls in progress, and gives back the memory that is Python's. A thread that came back to Python after it has shut
+    /// down would be killed in the middle of this runtime's frames, and the process with it, so this waits for them.
     /// </summary>
     /// <param name="milliseconds">For how long at most.</param>
     internal void Close(int milliseconds)
@@ -91,5 +91,6 @@ public sealed class Door
         closing = true;
         var end = Environment.TickCount64 + milliseconds;
         while (Volatile.Read(ref active) > 0 && Environment.TickCount64 < end) Thread.Sleep(5);
+        Tensors.Close();
     }
 }

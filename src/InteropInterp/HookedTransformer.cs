@@ -1,5 +1,7 @@
+using InteropInterp.Caches;
 using InteropInterp.Generation;
 using InteropInterp.Hooks;
+using InteropInterp.Lenses;
 using InteropInterp.Models;
 using InteropInterp.Models.Weights;
 using InteropInterp.Patching;
@@ -63,8 +65,8 @@ public sealed class HookedTransformer : IDisposable
     /// <summary>The weights under their TransformerLens names, as views in the current scope.</summary>
     public StateDict Weights => share.Model.StateDict;
 
-    /// <summary>Tokens of texts, a row each.</summary>
-    public IReadOnlyList<Row> ToRows(params IReadOnlyList<string> texts) => Row.From(Tokenizer.ToTokens(texts).Rows);
+    /// <summary>Tokens of texts, a row each. A text longer than the context is not cut: the run refuses it.</summary>
+    public IReadOnlyList<Row> ToRows(params IReadOnlyList<string> texts) => Row.From(Tokenizer.ToTokens(texts, truncate: false).Rows);
 
     /// <summary>Runs a plan in this view.</summary>
     public RunResult Run(Plan plan, CancellationToken cancellation = default) => PlanRunner.Run(Model, InView(plan), Options, cancellation);
@@ -93,6 +95,14 @@ public sealed class HookedTransformer : IDisposable
         },
         Options,
         cancellation);
+
+    /// <summary>What the residual streams of a plan's run would predict; see <see cref="LogitLens"/>.</summary>
+    public LensResult Lens(Plan plan, LensOptions? options = null, CancellationToken cancellation = default) =>
+        LogitLens.Run(Model, InView(plan), options, Options, cancellation);
+
+    /// <summary>What components of a plan's run add to logits; see <see cref="DirectLogitAttribution"/>.</summary>
+    public DirectLogitAttributionResult AttributeLogits(Plan plan, DirectLogitAttributionOptions options, CancellationToken cancellation = default) =>
+        DirectLogitAttribution.Run(Model, InView(plan), options, Options, cancellation);
 
     /// <summary>Continues a text; the result begins with it.</summary>
     public string Generate(string prompt, GenerationOptions? options = null, ulong seed = 0, CancellationToken cancellation = default)

@@ -24,17 +24,23 @@ public class ArrowsTests
         ],
     };
 
+    // What is built on plans.
+    private static readonly string[] Analysis = ["Patching", "Caches", "Lenses", "Circuits", "Heads", "Training", "Studies", "Reports"];
+
     // Within the engine: what a folder must not know of.
     private static readonly Dictionary<string, string[]> Folders = new()
     {
-        ["Tensors"] = ["Tokens", "Models", "Hooks", "Plans", "Generation", "Patching", "Heads", "Training", "Studies", "Reports"],
-        ["Hooks"] = ["Tensors", "Tokens", "Plans", "Generation", "Patching", "Heads", "Training", "Studies", "Reports"],
-        ["Tokens"] = ["Hooks", "Plans", "Generation", "Patching", "Heads", "Training", "Studies", "Reports"],
-        ["Models"] = ["Plans", "Generation", "Patching", "Heads", "Training", "Studies", "Reports"],
-        ["Plans"] = ["Patching", "Heads", "Training", "Studies", "Reports"],
-        ["Generation"] = ["Patching", "Heads", "Training", "Studies", "Reports"],
-        ["Patching"] = ["Generation", "Heads", "Training", "Studies", "Reports"],
-        ["Heads"] = ["Patching", "Training", "Studies", "Reports"],
+        ["Tensors"] = ["Tokens", "Models", "Hooks", "Plans", "Generation", .. Analysis],
+        ["Hooks"] = ["Tensors", "Tokens", "Plans", "Generation", .. Analysis],
+        ["Tokens"] = ["Hooks", "Plans", "Generation", .. Analysis],
+        ["Models"] = ["Plans", "Generation", .. Analysis],
+        ["Plans"] = [.. Analysis],
+        ["Generation"] = [.. Analysis],
+        ["Patching"] = ["Generation", "Caches", "Lenses", "Circuits", "Heads", "Training", "Studies", "Reports"],
+        ["Caches"] = ["Generation", "Patching", "Lenses", "Circuits", "Heads", "Training", "Studies", "Reports"],
+        ["Lenses"] = ["Patching", "Circuits", "Heads", "Studies", "Reports"],
+        ["Circuits"] = ["Generation", "Patching", "Lenses", "Training", "Studies", "Reports"],
+        ["Heads"] = ["Patching", "Lenses", "Circuits", "Training", "Studies", "Reports"],
         ["Training"] = ["Patching", "Studies", "Reports"],
         ["Studies"] = ["Reports"],
     };

@@ -1,5 +1,6 @@
 using InteropInterp.Generation;
 using InteropInterp.Hooks;
+using InteropInterp.Lenses;
 using InteropInterp.Patching;
 using InteropInterp.Plans;
 using InteropInterp.Plans.Interventions;
@@ -28,6 +29,7 @@ internal sealed class Jobs(HookedTransformer model, Report report, string only)
         var long8 = BenchmarkModel.Rows(8, 128);
         Job("cache_resid_post_b8_t128", () => Run(new Plan { Rows = long8, Outputs = Outputs.AllLogits, Captures = [new Capture("*hook_resid_post")] }));
         Job("cache_resid_l6_stop_b8_t128", () => Run(new Plan { Rows = long8, StopAtLayer = 7, Captures = [new Capture("blocks.6.hook_resid_pre")] }));
+        Job("logit_lens_b8_t128", () => model.Lens(new Plan { Rows = long8 }, new LensOptions { KeepLogits = true, TopK = 0 }).Dispose(), repeats: 3);
         var one = BenchmarkModel.Rows(1, 128);
         Job("hooks_noop12_b1_t128", () => Run(new Plan
         {

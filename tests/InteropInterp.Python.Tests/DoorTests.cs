@@ -95,6 +95,24 @@ public class DoorTests
     }
 
     [Fact]
+    public void A_failure_within_a_callback_that_the_callback_gets_over_is_not_the_outer_calls()
+    {
+        Door? door = null;
+        door = FakePython.Open(new CallTable()
+            .Add("Outer", (_, context) => context.CallBack(1, []))
+            .Add("Inner", (_, context) => context.CallBack(2, [])));
+        var inner = 0;
+        FakePython.Callable = (id, _) =>
+        {
+            if (id == 2) return null;
+            inner = Call(door, "Inner").Code;
+            return "went on"u8.ToArray();
+        };
+        Assert.Equal((0, "went on"), Call(door, "Outer"));
+        Assert.Equal(Door.CallbackFailed, inner);
+    }
+
+    [Fact]
     public void A_callback_is_not_called_on_another_thread()
     {
         var door = FakePython.Open(new CallTable().Add("Stray", (_, context) =>

@@ -42,15 +42,16 @@ public class ConcurrencyTests
     {
         await using var server = await TestServer.Start();
         using var busy = server.Connect();
-        var sweep = LongSweep.Of(await busy.Model(), repeat: 400);
-        using var call = busy.Runs.StreamSweep(sweep);
+        using var call = busy.Runs.StreamSweep(LongSweep.Of(await busy.Model(), repeat: 2000));
         Assert.True(await call.ResponseStream.MoveNext(default));
+        var sweeping = call.ResponseStream.ReadAllAsync().LastAsync().AsTask();
         using var quick = server.Connect();
         var model = await quick.Model();
-        for (var i = 0; i < 3; i++) await quick.Runs.RunPlanAsync(new RunPlanRequest { Model = model, Plan = new Plan { Rows = { Row(1, 2) } } });
-        // The sweep has not ended meanwhile.
-        var last = await call.ResponseStream.ReadAllAsync().FirstAsync();
-        Assert.True(last.Progress.Done < last.Progress.Total, $"{last}");
+        for (var i = 0; i < 3; i++)
+            await quick.Runs.RunPlanAsync(new RunPlanRequest { Model = model, Plan = new Plan { Rows = { Row(1, 2) } } }, deadline: DateTime.UtcNow.AddSeconds(30));
+        Assert.False(sweeping.IsCompleted, "the sweep had ended meanwhile");
+        call.Dispose();
+        await Assert.ThrowsAsync<RpcException>(() => sweeping);
     }
 }
 

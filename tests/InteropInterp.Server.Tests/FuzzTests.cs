@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Google.Protobuf;
 using Grpc.Core;
 using InteropInterp.Protocol.V1;
@@ -17,6 +16,8 @@ public class FuzzTests
         StatusCode.OK, StatusCode.InvalidArgument, StatusCode.NotFound, StatusCode.OutOfRange, StatusCode.FailedPrecondition, StatusCode.Unimplemented,
         StatusCode.ResourceExhausted, StatusCode.PermissionDenied, StatusCode.DataLoss,
     ];
+
+    private const int Messages = 2000;
 
     [Fact]
     public async Task Nonsense_is_refused_and_harms_nothing()
@@ -46,9 +47,8 @@ public class FuzzTests
             .SelectMany(s => s.Methods).Where(m => !m.IsClientStreaming && m.Name != "KeepSession" && m.Name != "SaveModel").ToList();
         // A fixed sequence, so that a failure can be looked at again.
         var random = new Random(20260102);
-        var clock = Stopwatch.StartNew();
         var answers = new Dictionary<StatusCode, int>();
-        while (clock.Elapsed < TimeSpan.FromSeconds(4))
+        for (var i = 0; i < Messages; i++)
         {
             var described = methods[random.Next(methods.Count)];
             var method = new Method<byte[], byte[]>(
@@ -58,7 +58,7 @@ public class FuzzTests
             answers[status] = answers.GetValueOrDefault(status) + 1;
             Assert.True(Sane.Contains(status), $"{described.FullName} answers {status} to {Convert.ToHexString(bytes)}");
         }
-        Assert.True(answers.Values.Sum() > 50 && answers.ContainsKey(StatusCode.InvalidArgument));
+        foreach (var status in new[] { StatusCode.OK, StatusCode.InvalidArgument, StatusCode.NotFound }) Assert.True(answers.GetValueOrDefault(status) > 0, $"no {status}");
         // CloseModel may have been among it.
         sane.Model = await client.Model();
         Assert.Equal(expected, await client.Runs.RunPlanAsync(sane));

@@ -117,20 +117,28 @@ public class ServerHostTests
     [Fact]
     public async Task Stopping_lets_short_calls_end_and_ends_what_keeps_sessions()
     {
-        await using var server = await TestServer.Start(o => o with { Limits = o.Limits with { DrainTime = TimeSpan.FromSeconds(5) } });
+        await using var server = await TestServer.Start(o => o with { Limits = o.Limits with { DrainTime = TimeSpan.FromSeconds(30) } });
         using var client = server.Connect();
         using var kept = client.Server.KeepSession(new KeepSessionRequest());
         Assert.True(await kept.ResponseStream.MoveNext(default));
         Assert.Equal(TimeSpan.FromMinutes(10), kept.ResponseStream.Current.Grace.ToTimeSpan());
-        var model = await client.Model();
-        var run = client.Runs.RunPlanAsync(new RunPlanRequest
-        {
-            Model = model, Plan = new Plan { Rows = { TestClient.Row(1, 2) }, Generation = new Protocol.V1.Generation { MaxNewTokens = 20 } },
-        }).ResponseAsync;
-        await Task.Delay(20);
+        // A call whose end the test has in its hands: the server waits for answers.
+        var sweep = LongSweep.Of(await client.Model(), repeat: 1);
+        sweep.Sweep.Positions = new Positions { Indices = new IndexList { Values = { 0 } } };
+        sweep.Sweep.Callback = new CallbackOp();
+        using var call = client.Runs.CallbackSweep();
+        await call.RequestStream.WriteAsync(new CallbackSweepRequest { Request = sweep });
+        Assert.True(await call.ResponseStream.MoveNext(default));
         var stopping = server.Host.StopAsync();
         Assert.False(await kept.ResponseStream.MoveNext(default));
-        Assert.Equal(22, (await run).Tokens[0].Tokens.Count);
+        CallbackSweepResponse last;
+        do
+        {
+            last = call.ResponseStream.Current;
+            if (last.Question is not null) await call.RequestStream.WriteAsync(new CallbackSweepRequest { Reply = new MetricReply { Value = 1 } });
+        }
+        while (await call.ResponseStream.MoveNext(default));
+        Assert.Equal([3, 1, 4], last.Result.Shape);
         await stopping;
         Assert.Equal(ErrorCode.Unavailable, (await TestClient.Error(client.Server.GetServerInfoAsync(new GetServerInfoRequest()))).Code);
     }

@@ -9,13 +9,6 @@ namespace InteropInterp.Server.Tests;
 
 public class SessionsTests
 {
-    private sealed class ManualClock : TimeProvider
-    {
-        public DateTimeOffset Now { get; set; } = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
-
-        public override DateTimeOffset GetUtcNow() => Now;
-    }
-
     [Fact]
     public async Task Clients_do_not_see_each_others_things()
     {

@@ -109,11 +109,17 @@ public class TensorsTests
     [Fact]
     public async Task A_tensor_whose_time_is_over_is_gone_and_the_message_says_what_to_do()
     {
-        await using var server = await TestServer.Start(o => o with { Limits = o.Limits with { Tensors = o.Limits.Tensors with { TimeToLive = TimeSpan.FromSeconds(1) } } });
+        var clock = new ManualClock();
+        await using var server = await TestServer.Start(o => o with
+        {
+            Clock = clock, Limits = o.Limits with { Tensors = o.Limits.Tensors with { TimeToLive = TimeSpan.FromSeconds(60) } },
+        });
         using var client = server.Connect();
         var told = await client.Upload(DataType.Bool, [1], [1]);
-        Assert.InRange((told.ExpireTime.ToDateTime() - DateTime.UtcNow).TotalSeconds, 0, 1);
-        await Task.Delay(1100);
+        Assert.Equal(clock.Now + TimeSpan.FromSeconds(60), told.ExpireTime.ToDateTimeOffset());
+        clock.Now += TimeSpan.FromSeconds(59);
+        await client.Tensors.GetTensorAsync(new GetTensorRequest { Name = told.Name });
+        clock.Now += TimeSpan.FromSeconds(61);
         var error = await Error(client.Tensors.GetTensorAsync(new GetTensorRequest { Name = told.Name }));
         Assert.Equal((ErrorCode.NotFound, "UNKNOWN_TENSOR"), (error.Code, error.Reason));
         Assert.Contains("its time was over", error.Message);
@@ -138,26 +144,17 @@ public class TensorsTests
     }
 
     [Fact]
-    public async Task How_fast_it_is()
+    public async Task A_large_tensor_travels_whole_over_port_and_socket()
     {
         await using var server = await TestServer.Start();
+        var bytes = Bytes(Numbers(4 << 20));
         foreach (var address in new[] { server.Port, server.Socket })
         {
             using var client = server.Connect(address);
-            var told = await client.Upload(DataType.Float32, [4 << 20], new byte[16 << 20], 1 << 18);
-            for (var i = 0; i < 200; i++) await client.Tensors.GetTensorAsync(new GetTensorRequest { Name = told.Name });
+            var told = await client.Upload(DataType.Float32, [4 << 20], bytes, 1 << 18);
             var clock = Stopwatch.StartNew();
-            for (var i = 0; i < 200; i++) await client.Tensors.GetTensorAsync(new GetTensorRequest { Name = told.Name });
-            var ping = clock.Elapsed.TotalMicroseconds / 200;
-            await client.Read(new ReadTensorRequest { Name = told.Name });
-            clock.Restart();
-            using var call = client.Tensors.ReadTensor(new ReadTensorRequest { Name = told.Name });
-            long bytes = 0;
-            while (await call.ResponseStream.MoveNext(default)) bytes += call.ResponseStream.Current.Chunk.Length;
-            var rate = bytes / clock.Elapsed.TotalSeconds / 1e6;
-            TestContext.Current.SendDiagnosticMessage($"{address[..4]}: ping {ping:F0} us, ReadTensor {rate:F0} MB/s");
-            Assert.Equal(16 << 20, bytes);
-            Assert.True(ping < 20_000 && rate > 10, $"ping {ping} us, {rate} MB/s");
+            Assert.Equal(bytes, await client.Read(new ReadTensorRequest { Name = told.Name }));
+            TestContext.Current.SendDiagnosticMessage($"{address[..4]}: ReadTensor {bytes.Length / clock.Elapsed.TotalSeconds / 1e6:F0} MB/s");
         }
     }
 }

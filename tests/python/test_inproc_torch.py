@@ -113,3 +113,18 @@ assert len(mapped) == 2, mapped
 def test_torch_and_the_engine_live_side_by_side(peers, door, order):
     out = run(BESIDE, door, order, python=peers, timeout=180)
     assert out.split() == ["products", "errors", "threads", "memory", "releases"]
+
+
+AT_THE_END = """
+import torch
+from interopinterp import _inproc
+client = _inproc.client()
+for handle in [client.put(torch.zeros(4)) for _ in range(20000)]:
+    client.release(handle)
+"""
+
+
+def test_torchs_memory_can_be_given_back_at_the_very_end(peers, door):
+    """The engine gives it back on a thread of its own, which takes the GIL: a thread that did so after Python's end would abort."""
+    for _ in range(3):
+        run(AT_THE_END, door, python=peers)

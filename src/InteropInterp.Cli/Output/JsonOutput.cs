@@ -17,10 +17,15 @@ internal static class JsonOutput
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
+    private static readonly JsonSerializerOptions OneLine = new(Options) { WriteIndented = false };
+
     /// <summary>The option that every command with a result has.</summary>
     public static Option<bool> Option() => new("--json") { Description = "print the result as JSON" };
 
     public static string Text<T>(T result) => JsonSerializer.Serialize(result, Options);
 
     public static void Print<T>(T result) => Console.WriteLine(Text(result));
+
+    /// <summary>On one line, for a command that goes on: whoever started it reads that line.</summary>
+    public static void PrintLine<T>(T result) => Console.WriteLine(JsonSerializer.Serialize(result, OneLine));
 }

@@ -16,9 +16,11 @@ public sealed class TensorStore(TensorStoreOptions options, TimeProvider? clock 
     private readonly Lock gate = new();
     private readonly Dictionary<long, StoredTensor> tensors = [];
     private readonly ConcurrentQueue<long> released = new();
+    private readonly Lock drain = new();
     private long last;
     private long bytes;
     private int draining;
+    private bool closed;
 
     public TensorStoreOptions Options => options;
 
@@ -122,11 +124,27 @@ public sealed class TensorStore(TensorStoreOptions options, TimeProvider? clock 
             ThreadPool.UnsafeQueueUserWorkItem(static store => store.Drain(), this, preferLocal: false);
     }
 
-    /// <summary>Frees what is queued, here and now.</summary>
+    /// <summary>Frees what is queued; what another thread is freeing is freed too when this returns.</summary>
     public void Drain()
     {
-        Volatile.Write(ref draining, 0);
-        while (released.TryDequeue(out var number)) Delete([number]);
+        lock (drain)
+        {
+            Volatile.Write(ref draining, 0);
+            while (!closed && released.TryDequeue(out var number)) Delete([number]);
+        }
+    }
+
+    /// <summary>
+    /// Frees what is queued, and from here on leaves what is released to the end of the process: a thread that gave memory back
+    /// to a library that has shut down meanwhile (Python, under torch) would be killed, and the process with it.
+    /// </summary>
+    public void Close()
+    {
+        lock (drain)
+        {
+            Drain();
+            closed = true;
+        }
     }
 
     /// <summary>The file that a tensor was put into, or the one that <paramref name="create"/> makes of it now.</summary>

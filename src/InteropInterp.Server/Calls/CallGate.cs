@@ -55,6 +55,9 @@ internal sealed class CallGate(
 
     private InterpException Leaving(Exception thrown, ServerCallContext call, bool tookTooLong)
     {
+        // gRPC's word for writing to a client that is gone; the call's own token may only follow.
+        if (thrown is InvalidOperationException && call.GetHttpContext().RequestAborted.IsCancellationRequested)
+            thrown = new OperationCanceledException("The client ended the call.", thrown);
         var error = ErrorMapping.ToInterp(thrown);
         if (error.Code == ErrorCode.Internal) return Incident(error, call);
         if (error.Code == ErrorCode.Cancelled) error = WhyEnded(error, call, tookTooLong);

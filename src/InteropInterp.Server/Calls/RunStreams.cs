@@ -48,10 +48,10 @@ internal sealed class RunStreams(RunHandlers runs, CallGate gate)
 
     private static async Task<CallbackSweepRequest> Next(IAsyncStreamReader<CallbackSweepRequest> reader, HandlerContext context)
     {
-        if (!await reader.MoveNext(context.Cancellation))
-            throw InterpException.Invalid("REPLY_MISSING", "The client ended its side of the call before the sweep was over: one reply to each question is expected.");
-        UnknownFields.Refuse(reader.Current);
-        return reader.Current;
+        var message = await reader.Next(context.Cancellation)
+            ?? throw InterpException.Invalid("REPLY_MISSING", "The client ended its side of the call before the sweep was over: one reply to each question is expected.");
+        UnknownFields.Refuse(message);
+        return message;
     }
 
     // The run goes on while what it tells is on its way; it is over, in any case, when this is.

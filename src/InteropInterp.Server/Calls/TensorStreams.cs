@@ -18,11 +18,12 @@ internal sealed class TensorStreams(TensorHandlers tensors, CallGate gate)
 
     public Task<CreateTensorResponse> CreateTensor(IAsyncStreamReader<UploadPart> reader, ServerCallContext call) => gate.Run(call, async context =>
     {
-        if (!await reader.MoveNext(context.Cancellation) || reader.Current.Header is not { } header) throw Fields.Missing("header", "the tensor's type and shape, in the first message,");
+        using var first = await reader.Next(context.Cancellation);
+        if (first?.Header is not { } header) throw Fields.Missing("header", "the tensor's type and shape, in the first message,");
         using var upload = tensors.BeginUpload(header, context);
-        while (await reader.MoveNext(context.Cancellation))
+        while (await reader.Next(context.Cancellation) is { } next)
         {
-            using var part = reader.Current;
+            using var part = next;
             if (part.Header is not null) throw Fields.Invalid("header", "SECOND_HEADER", "A second header came; after the first there are chunks alone.");
             upload.Write(part.Bytes);
         }

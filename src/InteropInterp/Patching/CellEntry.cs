@@ -47,23 +47,27 @@ internal sealed class CellEntry(TransformerModel model, HookSite site, int layer
     };
 
     /// <summary>What must be kept of the base run at a layer for cells of a site to join there.</summary>
-    public static IEnumerable<HookSite> Reads(TransformerConfig config, HookSite site) =>
-        new[] { site, StreamAt(PointOf(config, site)) }.Concat(HeadChange.Reads(config, site)).Distinct();
+    public static IEnumerable<HookSite> Reads(TransformerConfig config, HookSite site)
+    {
+        var point = PointOf(config, site);
+        HookSite[] streams = point == EntryPoint.Start ? [HookSite.ResidPre, config.IsRotary ? HookSite.RotQ : HookSite.Q] : [StreamAt(point), HookSite.ResidPost];
+        return new[] { site }.Concat(streams).Concat(HeadChange.Reads(config, site)).Distinct();
+    }
 
-    /// <summary>The residual streams of cells that start at the same position: [cells, rows, positions, d_model].</summary>
-    public Tensor Join(IReadOnlyList<SweepCell> cells, PackedGroup group)
+    /// <summary>
+    /// Whether a cell changes the residual stream at its first position only. (A key or value is carried to every later one.)
+    /// </summary>
+    public static bool ChangesOne(HookSite site, SweepCell cell) => cell.Position >= 0 && site is not (HookSite.K or HookSite.V);
+
+    /// <summary>The residual streams of cells that start at the same position, where they change it: [cells, rows, positions, d_model].</summary>
+    public Tensor Changed(PackedGroup group)
     {
         var stream = StreamAt(PointOf(config, site));
-        // One copy of the base run's rest of each row per cell.
-        var result = baseRun[stream, layer].narrow(1, group.Start, group.Length).unsqueeze(0).repeat([cells.Count, 1, 1, 1]);
-        // A cell of one position changes the first only; but attention carries a key or value to every later one.
-        var single = cells[0].Position >= 0;
-        var count = single && site is not (HookSite.K or HookSite.V) ? 1 : group.Length;
-        var changed = result.narrow(2, 0, count);
-        if (site == stream) changed.copy_(replacement.narrow(1, group.Start, count));
-        else if (site is HookSite.AttnOut or HookSite.MlpOut)
-            changed.PlusInPlace(replacement.narrow(1, group.Start, count) - baseRun[site, layer].narrow(1, group.Start, count));
-        else changed.PlusInPlace(heads.Of(cells, group, count));
-        return result;
+        var count = ChangesOne(site, group.Cells[0]) ? 1 : group.Length;
+        Tensor Of(Tensor x) => x.narrow(1, group.Start, count);
+        Tensor Each(Tensor x) => x.unsqueeze(0).expand(group.Cells.Count, -1, -1, -1);
+        if (site == stream) return Each(Of(replacement));
+        if (site is HookSite.AttnOut or HookSite.MlpOut) return Each(Of(baseRun[stream, layer]).Plus(Of(replacement) - Of(baseRun[site, layer])));
+        return Each(Of(baseRun[stream, layer])).Plus(heads.Of(group.Cells, group, count));
     }
 }

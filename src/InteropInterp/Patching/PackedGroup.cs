@@ -6,7 +6,7 @@ namespace InteropInterp.Patching;
 /// Cells of a sweep that change nothing before the same position: what runs of them is the rest of each row. Their residual
 /// streams lie one behind the other.
 /// </summary>
-internal sealed class PackedGroup(int start, int rows, int length)
+internal sealed class PackedGroup(int start, int rows, int length) : IDisposable
 {
     /// <summary>The first position that may differ from the base run.</summary>
     public int Start { get; } = start;
@@ -18,9 +18,22 @@ internal sealed class PackedGroup(int start, int rows, int length)
 
     public List<SweepCell> Cells { get; } = [];
 
-    /// <summary>[cells, rows, positions, d_model]; null before the first cell has come.</summary>
-    public Tensor? Residual { get; set; }
+    /// <summary>
+    /// [cells, rows, positions, d_model] from <see cref="Start"/> on; behind the last attention only the position that is read,
+    /// where there is one such. It belongs to the current scope until <see cref="Keep"/>.
+    /// </summary>
+    public Tensor Residual { get; set; } = null!;
 
-    /// <summary>Tokens of all cells.</summary>
-    public long Tokens => (long)Cells.Count * Rows * Length;
+    // What was kept of the layer before.
+    private Tensor? kept;
+
+    /// <summary>Takes the residual stream over, out of any scope, and lets the one of the layer before go.</summary>
+    public void Keep()
+    {
+        Residual = Residual.alias().DetachFromDisposeScope();
+        kept?.Dispose();
+        kept = Residual;
+    }
+
+    public void Dispose() => kept?.Dispose();
 }

@@ -1,3 +1,4 @@
+using InteropInterp.Hooks;
 using InteropInterp.Models;
 using InteropInterp.Models.Forward;
 using static TorchSharp.torch;
@@ -5,44 +6,56 @@ using static TorchSharp.torch;
 namespace InteropInterp.Patching;
 
 /// <summary>
-/// The tokens of many cells in one row [1, tokens, ...]: group after group, cell after cell. Everything but attention is one
-/// product over all of them; a cell attends to the base run's keys and values before its start and to its own from there on.
+/// The tokens of many cells in one row [1, tokens, ...]: part after part, cell after cell. Everything but attention is one
+/// product over all of them; a cell attends to the base run's keys and values where its own are not new.
 /// </summary>
-/// <param name="groups">Those that hold cells, in the order of the tokens.</param>
-/// <param name="keysAndValues">The base run's of a layer: [rows, pos, key heads, d_head] each, keys rotated.</param>
-/// <param name="rowPositions">[rows or 1, pos] int64 of the base run.</param>
-/// <param name="keyMask">[rows, pos] booleans of the base run, false at padding; null where there is none.</param>
-internal sealed class PackedLayout(
-    TransformerConfig config, IReadOnlyList<PackedGroup> groups, Func<int, (Tensor Keys, Tensor Values)> keysAndValues,
-    Tensor rowPositions, Tensor? keyMask, long longestPosition) : ITokenLayout
+internal sealed class PackedLayout : ITokenLayout
 {
+    private readonly TransformerConfig config;
+    private readonly IReadOnlyList<PackedPart> parts;
+    private readonly SweepBase baseRun;
+
+    /// <param name="parts">In the order of the tokens.</param>
+    public PackedLayout(TransformerConfig config, IReadOnlyList<PackedPart> parts, SweepBase baseRun)
+    {
+        (this.config, this.parts, this.baseRun) = (config, parts, baseRun);
+        Length = parts.Sum(p => p.Rows * p.Inputs);
+        Positions = cat(
+            [.. parts.Select(p => baseRun.Positions.expand(p.Group.Rows, -1).narrow(1, p.Group.Start, p.Inputs).repeat([p.Group.Cells.Count, 1]).flatten())],
+            0).unsqueeze(0);
+        if (!parts.All(p => p.QueriesEverywhere)) Queries = tensor(QueryTokens(), device: Positions.device);
+    }
+
     public long Batch => 1;
 
-    public long Length { get; } = groups.Sum(g => g.Tokens);
+    public long Length { get; }
 
-    public Tensor Positions { get; } = cat(
-        [.. groups.Select(g => rowPositions.expand(g.Rows, -1).narrow(1, g.Start, g.Length).repeat([g.Cells.Count, 1]).flatten())], 0).unsqueeze(0);
+    public Tensor Positions { get; }
 
-    public long LongestPosition => longestPosition;
+    public Tensor? Queries { get; }
+
+    public long LongestPosition => baseRun.LongestPosition;
 
     public Tensor? Present => null;
 
     public Tensor Attend(Tensor q, Tensor k, Tensor v, int layer, IActivationHooks hooks)
     {
-        var (baseKeys, baseValues) = groups.Any(g => g.Start > 0) ? keysAndValues(layer) : (null!, null!);
         var results = new List<Tensor>();
-        long offset = 0;
-        foreach (var group in groups)
+        long token = 0, query = 0;
+        foreach (var part in parts)
         {
-            long rows = (long)group.Cells.Count * group.Rows, at = offset;
-            // [cells · rows, heads, positions, d_head].
-            Tensor Own(Tensor x) => x.narrow(1, at, group.Tokens).view(rows, group.Length, x.size(2), x.size(3)).transpose(1, 2);
-            var keys = WithPrefix(Own(k), baseKeys, group);
-            var values = WithPrefix(Own(v), baseValues, group);
-            var causal = config.IsCausal && group.Start == 0 && keyMask is null && !IsWindowed(layer, group);
-            var z = AttentionKernel.Apply(config, Own(q), keys, values, () => Mask(group, layer, group.Length), causal, layer, hooks);
-            results.Add(z.transpose(1, 2).reshape(1, group.Tokens, z.size(1), z.size(3)));
-            offset += group.Tokens;
+            var (start, end) = (part.Group.Start, part.Group.Start + part.Group.Length);
+            var (first, count) = part.Read is { } read ? (read, 1) : (start, part.Group.Length);
+            var keys = Complete(Own(k, part, token, part.Inputs), IsWhole(part) ? null : baseRun.Keys(layer), part, 0);
+            var values = Complete(Own(v, part, token, part.Inputs), IsWhole(part) ? null : baseRun[HookSite.V, layer], part, 0);
+            var queries = Own(q, part, query, part.Queries);
+            if (part.Inputs < part.Group.Length)
+                queries = Complete(queries, baseRun.Queries(layer), part, start).narrow(2, first - start, count);
+            var causal = config.IsCausal && first == 0 && count == end && baseRun.KeyMask is null && !(config.IsLocal(layer) && config.WindowSize < end);
+            var z = AttentionKernel.Apply(config, queries, keys, values, () => Mask(part, layer, first, count, end), causal, layer, hooks);
+            results.Add(z.transpose(1, 2).reshape(1, part.Rows * count, z.size(1), z.size(3)));
+            token += part.Rows * part.Inputs;
+            query += part.Rows * part.Queries;
         }
         return results.Count == 1 ? results[0] : cat(results, 1);
     }
@@ -51,21 +64,47 @@ internal sealed class PackedLayout(
     {
     }
 
-    /// <summary>Who of the first <paramref name="queries"/> positions of a group may attend to whom: [cells · rows or 1, 1, queries, pos]; null: all.</summary>
-    private Tensor? Mask(PackedGroup group, int layer, int queries)
+    private static bool IsWhole(PackedPart part) => part.Group.Start == 0 && part.Inputs == part.Group.Length;
+
+    // [cells · rows, heads, positions, d_head].
+    private static Tensor Own(Tensor x, PackedPart part, long offset, int positions) =>
+        x.narrow(1, offset, part.Rows * positions).view(part.Rows, positions, x.size(2), x.size(3)).transpose(1, 2);
+
+    /// <summary>The base run's where a part has none of its own, from position <paramref name="from"/> on.</summary>
+    /// <param name="whole">[rows, pos, heads, d_head]; null: nothing is missing.</param>
+    private static Tensor Complete(Tensor own, Tensor? whole, PackedPart part, int from)
     {
-        var mask = PrefixMask.Of(config, layer, group.Start, queries, group.Start + group.Length, keyMask, rowPositions.device);
-        return mask is null || mask.size(0) == 1 ? mask : mask.repeat([group.Cells.Count, 1, 1, 1]);
+        if (whole is null) return own;
+        var (start, after) = (part.Group.Start, part.Group.Start + part.Inputs);
+        var pieces = new List<Tensor>();
+        if (start > from) pieces.Add(Of(from, start));
+        pieces.Add(own);
+        if (after < start + part.Group.Length) pieces.Add(Of(after, start + part.Group.Length));
+        return cat(pieces, 2);
+
+        Tensor Of(int begin, int end) => whole.narrow(1, begin, end - begin).transpose(1, 2).unsqueeze(0)
+            .expand(part.Group.Cells.Count, -1, -1, -1, -1).reshape(own.size(0), own.size(1), end - begin, own.size(3));
     }
 
-    private bool IsWindowed(int layer, PackedGroup group) => config.IsLocal(layer) && config.WindowSize < group.Start + group.Length;
-
-    private static Tensor WithPrefix(Tensor own, Tensor baseRun, PackedGroup group)
+    // Who of some positions may attend to whom: [cells · rows or 1, 1, queries, pos]; null: all.
+    private Tensor? Mask(PackedPart part, int layer, int first, int count, int end)
     {
-        if (group.Start == 0) return own;
-        // [rows, pos, heads, d] -> the same prefix for every cell.
-        var prefix = baseRun.narrow(1, 0, group.Start).transpose(1, 2).unsqueeze(0)
-            .expand(group.Cells.Count, -1, -1, -1, -1).reshape(own.size(0), own.size(1), group.Start, own.size(3));
-        return cat([prefix, own], 2);
+        var mask = PrefixMask.Of(config, layer, first, count, end, baseRun.KeyMask, Positions.device);
+        return mask is null || mask.size(0) == 1 ? mask : mask.repeat([part.Group.Cells.Count, 1, 1, 1]);
+    }
+
+    private long[] QueryTokens()
+    {
+        var tokens = new List<long>();
+        long offset = 0;
+        foreach (var part in parts)
+        {
+            for (long row = 0; row < part.Rows; row++, offset += part.Inputs)
+            {
+                if (!part.QueriesEverywhere) tokens.Add(offset + part.Read!.Value - part.Group.Start);
+                else for (var i = 0; i < part.Inputs; i++) tokens.Add(offset + i);
+            }
+        }
+        return [.. tokens];
     }
 }

@@ -17,6 +17,7 @@ internal sealed class PackedPass : IDisposable
     private readonly Func<int, Tensor> replacements;
     private readonly IReadOnlyList<(SweepCell Cell, int Start)> cells;
     private readonly EntryPoint entry;
+    private readonly int? readAlone;
     private readonly SortedDictionary<int, PackedGroup> groups = [];
     private readonly int rows, length;
     private int layer;
@@ -28,10 +29,14 @@ internal sealed class PackedPass : IDisposable
         entry = CellEntry.PointOf(model.Config, site);
         (rows, length) = ((int)baseRun.Final.size(0), (int)baseRun.Final.size(1));
         layer = cells.Min(c => c.Cell.Layer);
+        if (baseRun.ReadPositions?.Distinct().ToArray() is [var same]) readAlone = (int)same;
     }
 
     /// <summary>After the last step: the cells with their last residual streams.</summary>
     public IReadOnlyCollection<PackedGroup> Groups => groups.Values;
+
+    // In the last layer nothing but the position that is read is of use, where it is the same in all rows.
+    private int? Read => layer == model.Config.LayerCount - 1 ? readAlone : null;
 
     /// <summary>Runs a layer; false when there was none left.</summary>
     public bool Step()
@@ -39,76 +44,96 @@ internal sealed class PackedPass : IDisposable
         if (layer == model.Config.LayerCount) return false;
         using var scope = NewDisposeScope();
         using var mode = no_grad();
-        if (entry == EntryPoint.Start) Join();
-        if (groups.Count > 0) Attend();
-        if (entry == EntryPoint.Middle) Join();
-        if (groups.Count > 0 && !model.Config.AttentionOnly && !model.Config.ParallelBlocks) Process();
-        if (entry == EntryPoint.End) Join();
+        List<PackedGroup> held = [.. groups.Values];
+        var newcomers = Newcomers();
+        Attend([.. held.Select(g => new PackedPart(g, g.Length, Read)), .. entry == EntryPoint.Start ? newcomers.Select(Entering) : []]);
+        if (!model.Config.AttentionOnly && !model.Config.ParallelBlocks) Process(entry == EntryPoint.End ? held : [.. held, .. newcomers]);
+        foreach (var group in newcomers) Join(group);
+        foreach (var group in groups.Values) group.Keep();
         layer++;
         return true;
     }
 
-    private void Join()
+    // Cells of this layer, as groups of their own until it is done. Where a cell changes one position, its residual stream is that
+    // position's alone, unless attention is yet to carry it on.
+    private List<PackedGroup> Newcomers()
     {
-        var joining = cells.Where(c => c.Cell.Layer == layer).GroupBy(c => c.Start).ToList();
-        if (joining.Count == 0) return;
-        var entries = new CellEntry(model, site, layer, baseRun, replacements(layer));
-        foreach (var together in joining)
+        var entries = new Lazy<CellEntry>(() => new CellEntry(model, site, layer, baseRun, replacements(layer)));
+        return [.. cells.Where(c => c.Cell.Layer == layer).GroupBy(c => c.Start).Select(together =>
         {
-            if (!groups.TryGetValue(together.Key, out var group)) groups[together.Key] = group = new PackedGroup(together.Key, rows, length);
-            List<SweepCell> newcomers = [.. together.Select(c => c.Cell)];
-            var streams = entries.Join(newcomers, group);
-            Set(group, group.Residual is null ? streams : cat([group.Residual, streams], 0));
-            group.Cells.AddRange(newcomers);
-        }
+            var group = new PackedGroup(together.Key, rows, length);
+            group.Cells.AddRange(together.Select(c => c.Cell));
+            group.Residual = entries.Value.Changed(group);
+            if (entry == EntryPoint.Start) group.Residual = Complete(group, HookSite.ResidPre);
+            else if (Read is { } read && group.Residual.size(2) > 1) group.Residual = group.Residual.narrow(2, read - group.Start, 1);
+            return group;
+        })];
     }
 
-    private void Attend()
+    // At the other positions nothing has changed yet; but a parallel MLP reads what attention reads, and is asked for all of them.
+    private PackedPart Entering(PackedGroup group) =>
+        new(group, CellEntry.ChangesOne(site, group.Cells[0]) && !model.Config.ParallelBlocks ? 1 : group.Length, Read);
+
+    private void Attend(List<PackedPart> parts)
     {
-        var held = Held();
-        var layout = new PackedLayout(model.Config, held, l => (baseRun[Keys, l], baseRun[HookSite.V, l]), baseRun.Positions, baseRun.KeyMask, baseRun.LongestPosition);
-        var pass = new ForwardPass(model, ModelFlags.None, NoHooks.Instance, layout);
-        var packed = Pack(held);
-        var result = packed.Plus(pass.Attention(packed, layer));
-        if (model.Config.ParallelBlocks) result.PlusInPlace(pass.Mlp(packed, layer));
-        Unpack(held, result);
+        if (parts.Count == 0) return;
+        var pass = new ForwardPass(model, ModelFlags.None, NoHooks.Instance, new PackedLayout(model.Config, parts, baseRun));
+        var residual = Pack([.. parts.Select(p => p.Output)]);
+        var result = residual.Plus(pass.Attention(Pack([.. parts.Select(p => p.Input)]), layer));
+        if (model.Config.ParallelBlocks) result.PlusInPlace(pass.Mlp(residual, layer));
+        Unpack([.. parts.Select(p => (p.Group, p.Outputs))], result);
     }
 
     // The MLP looks at tokens one by one: no layout is asked.
-    private void Process()
+    private void Process(List<PackedGroup> some)
     {
-        var held = Held();
-        var packed = Pack(held);
+        if (some.Count == 0) return;
+        var packed = Pack([.. some.Select(g => g.Residual)]);
         var processed = new MlpBlock(model, NoHooks.Instance).Apply(packed, model.Weights.Blocks[layer], layer);
-        Unpack(held, packed.Plus(processed));
+        Unpack([.. some.Select(g => (g, (int)g.Residual.size(2)))], packed.Plus(processed));
     }
 
-    private HookSite Keys => model.Config.IsRotary ? HookSite.RotK : HookSite.K;
+    private void Join(PackedGroup newcomers)
+    {
+        if (Read is null) newcomers.Residual = Complete(newcomers, HookSite.ResidPost);
+        if (!groups.TryGetValue(newcomers.Start, out var group))
+        {
+            groups[newcomers.Start] = newcomers;
+            return;
+        }
+        group.Residual = cat([group.Residual, newcomers.Residual], 0);
+        group.Cells.AddRange(newcomers.Cells);
+    }
 
-    private List<PackedGroup> Held() => [.. groups.Values.Where(g => g.Residual is not null)];
+    // The base run's residual stream at the positions that cells have not changed.
+    private Tensor Complete(PackedGroup group, HookSite stream)
+    {
+        var changed = (int)group.Residual.size(2);
+        if (changed == group.Length) return group.Residual;
+        var rest = baseRun[stream, layer].narrow(1, group.Start + changed, group.Length - changed).unsqueeze(0).expand(group.Cells.Count, -1, -1, -1);
+        return cat([group.Residual, rest], 2);
+    }
 
-    private Tensor Pack(List<PackedGroup> held) =>
-        (held.Count == 1 ? held[0].Residual! : cat([.. held.Select(g => g.Residual!.flatten(0, 2))], 0)).view(1, -1, model.Config.ModelWidth);
+    // [cells, rows, positions, d_model] each -> [1, tokens, d_model].
+    private Tensor Pack(Tensor[] streams)
+    {
+        Tensor[] flat = [.. streams.Select(s => s.reshape(1, -1, model.Config.ModelWidth))];
+        return flat.Length == 1 ? flat[0] : cat(flat, 1);
+    }
 
-    private void Unpack(List<PackedGroup> held, Tensor packed)
+    private void Unpack(IEnumerable<(PackedGroup Group, int Positions)> some, Tensor packed)
     {
         long offset = 0;
-        foreach (var group in held)
+        foreach (var (group, positions) in some)
         {
-            Set(group, packed.narrow(1, offset, group.Tokens).view(group.Cells.Count, rows, group.Length, model.Config.ModelWidth));
-            offset += group.Tokens;
+            var tokens = (long)group.Cells.Count * rows * positions;
+            group.Residual = packed.narrow(1, offset, tokens).view(group.Cells.Count, rows, positions, model.Config.ModelWidth);
+            offset += tokens;
         }
-    }
-
-    private static void Set(PackedGroup group, Tensor residual)
-    {
-        var previous = group.Residual;
-        group.Residual = residual.alias().DetachFromDisposeScope();
-        previous?.Dispose();
     }
 
     public void Dispose()
     {
-        foreach (var group in groups.Values) group.Residual?.Dispose();
+        foreach (var group in groups.Values) group.Dispose();
     }
 }

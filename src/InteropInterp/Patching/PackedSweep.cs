@@ -120,13 +120,13 @@ internal sealed class PackedSweep : ISweepPasses
     {
         using var scope = NewDisposeScope();
         using var mode = no_grad();
-        int rows = group.Rows, width = context.Model.Config.ModelWidth;
-        var residual = group.Residual!.narrow(0, cells[0].Index, cells.Length).reshape(-1, group.Length, width);
+        var rows = group.Rows;
+        var residual = group.Residual.narrow(0, cells[0].Index, cells.Length).flatten(0, 1);
         var repeated = Enumerable.Range(0, cells.Length).SelectMany(_ => Enumerable.Range(0, rows)).ToList();
         var batch = new RowBatch(context.Plan, repeated, context.Plan.Plan.PaddingSide == PaddingSide.Left, context.Model.Device);
-        residual = context.Metric.ReadsPosition is { } position
-            ? RunOutputs.At(residual, [.. batch.Position(position).Select(p => p - group.Start)])
-            : Whole(residual, group, cells.Length);
+        residual = context.Metric.ReadsPosition is not { } position ? Whole(residual, group, cells.Length)
+            : residual.size(1) == 1 ? residual
+            : RunOutputs.At(residual, [.. batch.Position(position).Select(p => p - group.Start)]);
         using var layout = batch.Layout(context.Model.Config, null, context.Model.Device);
         var pass = new ForwardPass(context.Model, ModelFlags.None, NoHooks.Instance, layout);
         context.Metric.Measure([.. cells.Select(c => c.Cell)], residual, pass, batch, context);
@@ -140,7 +140,8 @@ internal sealed class PackedSweep : ISweepPasses
     private int CellsPerUnembedding(int rows)
     {
         var positions = context.Metric.ReadsPosition is null ? context.Plan.Length : 1;
-        return (int)Math.Max(1, (64L << 20) / ((long)rows * positions * context.Model.Config.OutputVocabularySize));
+        var tokens = context.Metric.ReadsTokens?.Count ?? context.Model.Config.OutputVocabularySize;
+        return (int)Math.Max(1, (64L << 20) / ((long)rows * positions * tokens));
     }
 
     public void Dispose()

@@ -21,6 +21,9 @@ public sealed record Sweep
     /// </summary>
     public Metric? Metric { get; init; }
 
+    /// <summary>Measured in the same passes besides <see cref="Metric"/>, which must then be given.</summary>
+    public IReadOnlyList<Metric> MoreMetrics { get; init; } = [];
+
     /// <summary>
     /// A metric as TransformerLens users write it: given a cell's logits [rows, pos, vocabulary], a number. Called once per cell.
     /// Where it reads only last positions (it is tried on the base run first), the others hold NaN.
@@ -29,6 +32,9 @@ public sealed record Sweep
 
     /// <summary>Whoever steps the sweep answers its questions (<see cref="SweepExecution.Question"/>), one per cell.</summary>
     public bool AsksMetric { get; init; }
+
+    /// <summary>All that are declared, in the order of the result's.</summary>
+    internal IReadOnlyList<Metric> Declared => Metric is null ? [] : [Metric, .. MoreMetrics];
 
     /// <summary>Layers, positions, heads and source positions to sweep; the result has as many.</summary>
     public Positions Layers { get; init; } = Positions.All;

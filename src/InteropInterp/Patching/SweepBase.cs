@@ -14,25 +14,36 @@ internal sealed class SweepBase : IDisposable
     private readonly BaseRecorder recorder;
     private readonly SweepMetric metric;
     private readonly Func<int, long[]> readAt;
+    private readonly bool isRotary;
 
     /// <summary>Runs it.</summary>
     /// <param name="points">Which activations to keep.</param>
     public SweepBase(TransformerModel model, CheckedPlan plan, IEnumerable<HookPoint> points, SweepMetric metric)
     {
         recorder = new BaseRecorder(points);
-        using var scope = NewDisposeScope();
-        using var mode = no_grad();
-        var batch = new RowBatch(plan, [.. Enumerable.Range(0, plan.RowCount)], plan.Plan.PaddingSide == PaddingSide.Left, model.Device);
-        using var layout = batch.Layout(model.Config, null, model.Device);
-        var pass = new ForwardPass(model, plan.Plan.Flags, recorder, layout);
-        var final = pass.Blocks(pass.Embed(batch.Tokens!), 0, plan.EndLayer);
         this.metric = metric;
-        readAt = batch.Position;
-        metric.MeasureBase(final, pass, batch);
-        Final = final.alias().DetachFromDisposeScope();
-        Positions = layout.Positions.alias().DetachFromDisposeScope();
-        KeyMask = batch.AttentionMask(model.Config)?.alias().DetachFromDisposeScope();
-        LongestPosition = layout.LongestPosition;
+        isRotary = model.Config.IsRotary;
+        try
+        {
+            using var scope = NewDisposeScope();
+            using var mode = no_grad();
+            var batch = new RowBatch(plan, [.. Enumerable.Range(0, plan.RowCount)], plan.Plan.PaddingSide == PaddingSide.Left, model.Device);
+            using var layout = batch.Layout(model.Config, null, model.Device);
+            var pass = new ForwardPass(model, plan.Plan.Flags, recorder, layout);
+            var final = pass.Blocks(pass.Embed(batch.Tokens!), 0, plan.EndLayer);
+            readAt = batch.Position;
+            metric.MeasureBase(final, pass, batch);
+            Final = final.alias().DetachFromDisposeScope();
+            Positions = layout.Positions.alias().DetachFromDisposeScope();
+            KeyMask = batch.AttentionMask(model.Config)?.alias().DetachFromDisposeScope();
+            LongestPosition = layout.LongestPosition;
+        }
+        catch
+        {
+            // Stopped half way: nobody holds this yet who could dispose it.
+            recorder.Dispose();
+            throw;
+        }
     }
 
     /// <summary>The last residual stream [rows, pos, d_model].</summary>
@@ -50,6 +61,12 @@ internal sealed class SweepBase : IDisposable
     public long[]? ReadPositions => metric.ReadsPosition is { } position ? readAt(position) : null;
 
     public Tensor this[HookSite site, int layer] => recorder[site, layer];
+
+    /// <summary>A layer's queries as they attend: [rows, pos, heads, d_head].</summary>
+    public Tensor Queries(int layer) => this[isRotary ? HookSite.RotQ : HookSite.Q, layer];
+
+    /// <summary>A layer's keys as they are attended to: [rows, pos, key heads, d_head].</summary>
+    public Tensor Keys(int layer) => this[isRotary ? HookSite.RotK : HookSite.K, layer];
 
     public void Dispose()
     {

@@ -15,22 +15,42 @@ internal static class SweepChecker
         var plan = sweep.Base;
         InterpException.Require((sweep.Metric is null ? 0 : 1) + (sweep.Function is null ? 0 : 1) + (sweep.AsksMetric ? 1 : 0) == 1,
             "SWEEP_METRIC", "A sweep has one metric: a declared one or a function.");
+        InterpException.Require(sweep.MoreMetrics.Count == 0 || sweep.Metric is not null, "SWEEP_METRIC", "More metrics go with a declared one, not with a function.");
         InterpException.Require(plan is { Captures.Count: 0, Generation: null, Objective: null, StopAtLayer: null, Residual: null, Sources.Count: 0 },
             "SWEEP_BASE", "The base of a sweep has rows, flags and interventions, nothing else.");
         InterpException.Require(!plan.Interventions.Any(i => i.Gradient), "SWEEP_BASE", "A sweep has no gradients.");
-        if (sweep.Source is SweepFromRun { Run: var source })
+        if (sweep.Source.Asks is { } source)
         {
+            InterpException.Require(source is { Captures.Count: 0, Generation: null, Objective: null, StopAtLayer: null, Residual: null } && source.Flags == plan.Flags,
+                "SWEEP_SOURCE", "The source of a sweep has rows and interventions, and the base's flags, nothing else.");
+        }
+        if (sweep.Source is SweepMean or SweepResample) CheckReference(sweep);
+        if (sweep.Source is SweepFromRun)
+        {
+            source = sweep.Source.Asks!;
             InterpException.Require(source.Rows.Count == plan.Rows.Count, "SOURCE_ROWS",
                 $"The source has {source.Rows.Count} rows, the sweep {plan.Rows.Count}; row by row, as many are expected.");
             for (var i = 0; i < plan.Rows.Count; i++)
                 InterpException.Require(source.Rows[i].Length == plan.Rows[i].Length, "PROMPTS_OF_DIFFERENT_LENGTH",
                     $"Row {i} has {plan.Rows[i].Length} tokens, the source's {source.Rows[i].Length}: position by position they do not correspond.");
-            InterpException.Require(source is { Captures.Count: 0, Generation: null, Objective: null, StopAtLayer: null, Residual: null } && source.Flags == plan.Flags,
-                "SWEEP_SOURCE", "The source of a sweep has rows and interventions, and the base's flags, nothing else.");
         }
-        // The metric is checked as an objective is.
-        var withMetric = plan with { Objective = sweep.Metric is null ? null : new Objective { Metric = sweep.Metric }, Outputs = new Outputs { Logits = sweep.Metric is null ? LogitsWanted.All : LogitsWanted.None } };
-        return PlanChecker.Check(model, withMetric);
+        // Metrics are checked as objectives are.
+        foreach (var more in sweep.MoreMetrics) PlanChecker.Check(model, plan with { Objective = new Objective { Metric = more }, Outputs = Outputs.None });
+        return PlanChecker.Check(model, sweep.Metric is null
+            ? plan with { Outputs = Outputs.AllLogits }
+            : plan with { Objective = new Objective { Metric = sweep.Metric }, Outputs = Outputs.None });
+    }
+
+    private static void CheckReference(Sweep sweep)
+    {
+        var reference = sweep.Source.Asks!.Rows;
+        InterpException.Require(reference.Count > 0, "SOURCE_ROWS", "The reference of a mean or resample ablation has no rows.");
+        var isOverPositions = sweep.Source is SweepMean { OverPositions: true };
+        InterpException.Require(!isOverPositions || sweep.Grid.Site is not (HookSite.Pattern or HookSite.AttnScores), "SOURCE_SHAPE",
+            $"'{HookSiteInfo.Of(sweep.Grid.Site).Name}' has two axes of positions: its mean is over rows alone.");
+        var lengths = reference.Concat(isOverPositions ? [] : sweep.Base.Rows).Select(r => r.Length).Distinct().Order().ToList();
+        InterpException.Require(lengths.Count == 1, "PROMPTS_OF_DIFFERENT_LENGTH",
+            $"Rows have {string.Join(", ", lengths)} tokens: those of the reference and of the sweep correspond position by position only where they are equally long.");
     }
 
     /// <summary>A cached activation as a replacement; refused where it is not there or of another shape. The caller owns it.</summary>

@@ -32,6 +32,9 @@ public sealed class SweepExecution : IStepwise<SweepResult>
     /// <summary>Cells done, and cells in all.</summary>
     public (int Done, int Total) Progress => context.Progress;
 
+    /// <summary>What is known of the first metric so far; NaN in cells that are yet to come.</summary>
+    public IReadOnlyList<double> Known => context.Known(0);
+
     /// <summary>To be answered before the next step, where the sweep asks for its metric.</summary>
     public SweepQuestion? Question { get; private set; }
 
@@ -55,7 +58,7 @@ public sealed class SweepExecution : IStepwise<SweepResult>
         {
             asked.Answer(function(asked.Whole()));
         }
-        catch (Exception e) when (asked.IsProbe && e is not OutOfMemoryException and not InterpException { Code: ErrorCode.Cancelled, Reason: not "CALLBACK_FAILED" })
+        catch (Exception e) when (asked.IsProbe && e is not OutOfMemoryException and not InterpException { Code: ErrorCode.Cancelled })
         {
             // It looked where nothing is.
             asked.Answer(double.NaN);
@@ -64,11 +67,11 @@ public sealed class SweepExecution : IStepwise<SweepResult>
 
     private IEnumerable<bool> Steps()
     {
-        if (context.Sweep.Source is SweepFromRun run)
+        if (context.Sweep.Source.Asks is { } run)
         {
-            source = new PlanExecution(context.Model, PlanChecker.Check(context.Model, Capturing(run.Run)), context.Options);
+            source = new PlanExecution(context.Model, PlanChecker.Check(context.Model, Capturing(run)), context.Options);
             while (source.Advance()) yield return true;
-            context.SharedPrefix = SharedPrefix(context.Sweep.Base, run.Run);
+            if (context.Sweep.Source is SweepFromRun) context.SharedPrefix = SharedPrefix(context.Sweep.Base, run);
         }
         Collect();
         var packed = PackedSweep.Supports(context.Model.Config, context.Sweep);
@@ -110,16 +113,16 @@ public sealed class SweepExecution : IStepwise<SweepResult>
     private void Collect()
     {
         using var scope = NewDisposeScope();
-        var finished = source?.TakeResult();
+        using var finished = source?.TakeResult();
         foreach (var layer in context.Cells.Indices[0])
         {
             var point = new HookPoint(context.Sweep.Grid.Site, layer);
             var shape = context.Plan.Catalogue.Shape(point, context.Plan.RowCount, context.Plan.Length, context.Plan.Length);
             context.Replacements[layer] = context.Sweep.Source switch
             {
-                SweepFromRun => finished!.Captures[point.Name],
                 SweepFromCache cache => SweepChecker.FromCache(cache, point, shape, context),
-                _ => zeros(shape, context.Model.DataType, context.Model.Device).DetachFromDisposeScope(),
+                SweepZero => zeros(shape, context.Model.DataType, context.Model.Device).DetachFromDisposeScope(),
+                var made => made.Made(finished![point.Name], shape).alias().DetachFromDisposeScope(),
             };
         }
     }

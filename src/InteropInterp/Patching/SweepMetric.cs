@@ -1,5 +1,6 @@
 using InteropInterp.Models.Forward;
 using InteropInterp.Plans.Execution;
+using InteropInterp.Plans.Metrics;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Patching;
@@ -8,18 +9,26 @@ namespace InteropInterp.Patching;
 internal sealed class SweepMetric(Sweep sweep) : IDisposable
 {
     private readonly SweepInquiry inquiry = new();
+    private readonly IReadOnlyList<Metric> declared = sweep.Declared;
 
     /// <summary>The engine computes it; else it is asked about, cell by cell.</summary>
-    public bool IsDeclared => sweep.Metric is not null;
+    public bool IsDeclared => declared.Count > 0;
 
     /// <summary>The one position it reads (negative: from the row's end), known once the base run is measured; null: all.</summary>
-    public int? ReadsPosition => sweep.Metric is { } metric ? metric.ReadsPosition : inquiry.ReadsLastOnly ? -1 : null;
+    public int? ReadsPosition => IsDeclared
+        ? declared.Select(m => m.ReadsPosition).Distinct().ToArray() is [var same] ? same : null
+        : inquiry.ReadsLastOnly ? -1 : null;
 
-    /// <summary>Of the base run.</summary>
-    public double Baseline { get; private set; }
+    /// <summary>The tokens whose logits any of the metrics reads; null: all.</summary>
+    public IReadOnlyList<int>? ReadsTokens { get; } = sweep.Declared is { Count: > 0 } all && all.All(m => m.ReadsTokens is not null)
+        ? [.. all.SelectMany(m => m.ReadsTokens!).Distinct()]
+        : null;
 
-    /// <summary>Of each row of the base run; null where it is not declared.</summary>
-    public double[]? BaselinePerRow { get; private set; }
+    /// <summary>Of the base run, per metric.</summary>
+    public double[] Baseline { get; private set; } = [];
+
+    /// <summary>[metrics][rows] of the base run; empty where none is declared.</summary>
+    public double[][] BaselinePerRow { get; private set; } = [];
 
     /// <summary>What is to be answered before the next step; null: nothing.</summary>
     public SweepQuestion? NextQuestion() => inquiry.Next();
@@ -30,11 +39,11 @@ internal sealed class SweepMetric(Sweep sweep) : IDisposable
     {
         if (IsDeclared)
         {
-            (var means, BaselinePerRow) = Values(residual, pass, batch, 1);
-            Baseline = means[0];
+            BaselinePerRow = PerRow(residual, pass, batch);
+            Baseline = [.. BaselinePerRow.Select(rows => rows.Average())];
             return;
         }
-        inquiry.AskBase(pass.Unembed(residual), batch.Geometry.IsRectangular, value => Baseline = value);
+        inquiry.AskBase(pass.Unembed(residual), batch.Geometry.IsRectangular, value => Baseline = [value]);
     }
 
     /// <summary>Measures cells.</summary>
@@ -45,28 +54,32 @@ internal sealed class SweepMetric(Sweep sweep) : IDisposable
         var rows = batch.Geometry.Rows.Count / cells.Count;
         if (!IsDeclared)
         {
-            inquiry.Ask(cells, pass.Unembed(AtRead(residual, batch)), rows, (cell, value) => context.Set(cell, value, []));
+            inquiry.Ask(cells, pass.Unembed(AtRead(residual, batch)), rows, (cell, value) => context.Set(cell, value));
             return;
         }
-        var (means, perRow) = Values(residual, pass, batch, cells.Count);
-        for (var i = 0; i < cells.Count; i++) context.Set(cells[i], means[i], perRow.AsSpan(i * rows, rows));
+        var perRow = PerRow(residual, pass, batch);
+        for (var i = 0; i < cells.Count; i++)
+            for (var m = 0; m < perRow.Length; m++) context.Set(cells[i], m, perRow[m].AsSpan(i * rows, rows));
     }
 
     /// <summary>A cell that changes nothing; a function is asked all the same, once per cell.</summary>
     public void MeasureUnchanged(SweepCell cell, SweepContext context)
     {
-        if (IsDeclared) context.Set(cell, Baseline, BaselinePerRow);
-        else inquiry.AskUnchanged(value => context.Set(cell, value, []));
+        for (var m = 0; m < declared.Count; m++) context.Set(cell, m, BaselinePerRow[m]);
+        if (!IsDeclared) inquiry.AskUnchanged(value => context.Set(cell, value));
     }
 
-    private (double[] Mean, double[] PerRow) Values(Tensor residual, ForwardPass pass, RowBatch batch, int cells)
+    // [metrics][batch].
+    private double[][] PerRow(Tensor residual, ForwardPass pass, RowBatch batch)
     {
-        var rows = batch.Geometry.Rows.Count / cells;
-        var metric = sweep.Metric!;
-        var logits = pass.Unembed(AtRead(residual, batch));
-        var perRow = metric.PerRow(metric.ReadsPosition is null ? logits : logits.squeeze(1), batch.MetricRows)
-            .to(ScalarType.Float64).cpu().data<double>().ToArray();
-        return ([.. Enumerable.Range(0, cells).Select(c => perRow.AsSpan(c * rows, rows).ToArray().Average())], perRow);
+        var logits = pass.Unembed(AtRead(residual, batch), ReadsTokens);
+        var rows = batch.MetricRows with { Columns = ReadsTokens };
+        return [.. declared.Select(metric =>
+        {
+            var seen = metric.ReadsPosition is not { } position ? logits
+                : (ReadsPosition is null ? RunOutputs.At(logits, batch.Position(position)) : logits).squeeze(1);
+            return metric.PerRow(seen, rows).to(ScalarType.Float64).cpu().contiguous().data<double>().ToArray();
+        })];
     }
 
     private Tensor AtRead(Tensor residual, RowBatch batch) =>

@@ -1,10 +1,13 @@
 namespace InteropInterp.Patching;
 
-/// <summary>A metric per cell.</summary>
+/// <summary>One or more metrics per cell.</summary>
 public sealed class SweepResult
 {
-    /// <summary>One number per cell, in row-major order of <see cref="Shape"/>.</summary>
-    public required IReadOnlyList<double> Values { get; init; }
+    /// <summary>Per metric, in the sweep's order: cells in row-major order of <see cref="Shape"/>.</summary>
+    public required IReadOnlyList<SweepValues> Metrics { get; init; }
+
+    /// <summary>The first metric's, one number per cell.</summary>
+    public IReadOnlyList<double> Values => Metrics[0].Values;
 
     /// <summary>Cells along each axis.</summary>
     public required IReadOnlyList<int> Shape { get; init; }
@@ -14,11 +17,11 @@ public sealed class SweepResult
     /// <summary>Along each axis, the layer, position or head of each index.</summary>
     public required IReadOnlyList<IReadOnlyList<int>> Indices { get; init; }
 
-    /// <summary>Values per cell and row, [cells · rows]; null for a callable metric, which sees all rows at once.</summary>
-    public IReadOnlyList<double>? PerRow { get; init; }
+    /// <summary>The first metric's per cell and row, [cells · rows]; null for a callable metric.</summary>
+    public IReadOnlyList<double>? PerRow => Metrics[0].PerRow;
 
-    /// <summary>The metric of the base run, nothing replaced.</summary>
-    public required double Baseline { get; init; }
+    /// <summary>The first metric of the base run, nothing replaced.</summary>
+    public double Baseline => Metrics[0].Baseline;
 
     /// <summary>The value of a cell, by its index along each axis.</summary>
     public double this[params ReadOnlySpan<int> cell]

@@ -1,14 +1,27 @@
+using InteropInterp.Generation;
 using InteropInterp.Plans;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Patching;
 
 /// <summary>What replaced parts are replaced with.</summary>
-public abstract record SweepSource;
+public abstract record SweepSource
+{
+    /// <summary>A run whose activations are asked for; null: none.</summary>
+    internal virtual Plan? Asks => null;
+
+    /// <summary>What is put in, made of the run's activation.</summary>
+    /// <param name="activation">[rows of the run, ...].</param>
+    /// <param name="shape">Of the sweep's own activation.</param>
+    internal virtual Tensor Made(Tensor activation, long[] shape) => activation;
+}
 
 /// <summary>The activations of another run: clean prompts into corrupted ones, or the other way round.</summary>
 /// <param name="Run">As many rows as the sweep's, each as long.</param>
-public sealed record SweepFromRun(Plan Run) : SweepSource;
+public sealed record SweepFromRun(Plan Run) : SweepSource
+{
+    internal override Plan Asks => Run;
+}
 
 /// <summary>Activations that are there already: a cache.</summary>
 /// <param name="Activations">By hook point name, each of the swept site's shape, for every layer that is swept.</param>
@@ -16,3 +29,30 @@ public sealed record SweepFromCache(IReadOnlyDictionary<string, Tensor> Activati
 
 /// <summary>Zeros.</summary>
 public sealed record SweepZero : SweepSource;
+
+/// <summary>The mean over the rows of a reference run, position by position (mean ablation; Wang et al. 2022).</summary>
+/// <param name="Reference">Any number of rows, each as long as the sweep's; or of one length if positions are averaged too.</param>
+/// <param name="OverPositions">Also over positions, so that every position gets the same. Not at scores and patterns.</param>
+public sealed record SweepMean(Plan Reference, bool OverPositions = false) : SweepSource
+{
+    internal override Plan Asks => Reference;
+
+    internal override Tensor Made(Tensor activation, long[] shape) =>
+        activation.mean(OverPositions ? [0, 1] : [0], keepdim: true).expand(shape).contiguous();
+}
+
+/// <summary>For each row the activations of a random row of a reference run (resample ablation; Chan et al. 2022).</summary>
+/// <param name="Reference">Any number of rows, each as long as the sweep's.</param>
+/// <param name="Seed">The same seed draws the same rows.</param>
+public sealed record SweepResample(Plan Reference, ulong Seed = 0) : SweepSource
+{
+    internal override Plan Asks => Reference;
+
+    internal override Tensor Made(Tensor activation, long[] shape)
+    {
+        var draws = new CounterDraws(Seed, 0);
+        var rows = new long[shape[0]];
+        for (var i = 0; i < rows.Length; i++) rows[i] = draws.Below((int)activation.size(0));
+        return activation.index_select(0, tensor(rows, device: activation.device));
+    }
+}

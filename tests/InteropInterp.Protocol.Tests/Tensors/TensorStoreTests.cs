@@ -129,6 +129,19 @@ public class TensorStoreTests
     }
 
     [Fact]
+    public void A_closed_store_has_freed_what_was_released_and_frees_nothing_that_is_released_later()
+    {
+        using var end = store;
+        var kept = Add(mine, 2).Number;
+        for (var i = 0; i < 100; i++) store.Release(Add(mine, 2).Number);
+        store.Close();
+        Assert.Equal(1, store.Count);
+        store.Release(kept);
+        store.Drain();
+        Assert.Equal(1, store.Count);
+    }
+
+    [Fact]
     public void Getting_and_releasing_race_without_harm()
     {
         for (var round = 0; round < 100; round++)

@@ -10,6 +10,8 @@ internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, I
 {
     private readonly TransformerConfig config = model.Config;
     private readonly (Tensor Cos, Tensor Sin)? rotary = model.Rotary?.At(layout.Positions, layout.LongestPosition);
+    private readonly (Tensor Cos, Tensor Sin)? queryRotary =
+        layout.Queries is { } asking ? model.Rotary?.At(layout.Positions.index_select(1, asking), layout.LongestPosition) : null;
 
     private bool Ungroup => flags.UngroupGroupedQueryAttention && config.KeyHeads != config.HeadCount;
 
@@ -27,7 +29,8 @@ internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, I
         v = hooks.At(HookSite.V, layer, v);
         if (rotary is var (cos, sin))
         {
-            q = hooks.At(HookSite.RotQ, layer, model.Rotary!.Rotate(q, cos, sin));
+            var (queryCos, querySin) = queryRotary ?? (cos, sin);
+            q = hooks.At(HookSite.RotQ, layer, model.Rotary!.Rotate(q, queryCos, querySin));
             k = hooks.At(HookSite.RotK, layer, model.Rotary.Rotate(k, cos, sin));
         }
         return Output(hooks.At(HookSite.Z, layer, layout.Attend(q, k, v, layer, hooks)), block.Attention, layer);
@@ -49,16 +52,19 @@ internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, I
         var input = Normalize(residual, block, layer);
         var w = block.Attention;
         int h = config.HeadCount, k = config.KeyHeads, width = config.HeadWidth;
-        if (positions is null)
+        if (positions is null && layout.Queries is null)
         {
             var fused = Heads(Linear.Apply(input, w.Qkv, w.QkvBias), h + 2 * k);
             return (fused.narrow(2, 0, h), fused.narrow(2, h, k), fused.narrow(2, h + k, k));
         }
         // Shortformer: values do not see positions.
-        var split = (long)(h + k) * width;
-        var qk = Heads(Linear.Apply(input.Plus(positions), w.Qkv.narrow(0, 0, split), w.QkvBias?.narrow(0, 0, split)), h + k);
-        var v = Linear.Apply(input, w.Qkv.narrow(0, split, (long)k * width), w.QkvBias?.narrow(0, split, (long)k * width));
-        return (qk.narrow(2, 0, h), qk.narrow(2, h, k), Heads(v, k));
+        var positioned = positions is null ? input : input.Plus(positions);
+        if (layout.Queries is { } asking) return (Project(positioned.index_select(1, asking), 0, h), Project(positioned, h, k), Project(input, h + k, k));
+        var qk = Project(positioned, 0, h + k);
+        return (qk.narrow(2, 0, h), qk.narrow(2, h, k), Project(input, h + k, k));
+
+        Tensor Project(Tensor x, long first, int heads) => Heads(
+            Linear.Apply(x, w.Qkv.narrow(0, first * width, (long)heads * width), w.QkvBias?.narrow(0, first * width, (long)heads * width)), heads);
     }
 
     // A residual stream per head, so that what one head's q, k or v reads can be edited alone.
@@ -103,5 +109,5 @@ internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, I
         ? model.Norm.Apply(x, block.Ln1, hooks, HookSite.Ln1Scale, HookSite.Ln1Normalized, layer)
         : x;
 
-    private Tensor Heads(Tensor x, int heads) => x.view(layout.Batch, layout.Length, heads, config.HeadWidth);
+    private Tensor Heads(Tensor x, int heads) => x.view(layout.Batch, -1, heads, config.HeadWidth);
 }

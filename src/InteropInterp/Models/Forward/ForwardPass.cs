@@ -89,14 +89,24 @@ internal sealed class ForwardPass(TransformerModel model, ModelFlags flags, IAct
 
     /// <summary>Logits of a final residual stream.</summary>
     /// <param name="residual">[batch, pos, d_model].</param>
-    /// <returns>[batch, pos, d_vocab_out].</returns>
-    public Tensor Unembed(Tensor residual)
+    /// <param name="tokens">Those whose logits are wanted; null: all.</param>
+    /// <returns>[batch, pos, d_vocab_out or tokens].</returns>
+    public Tensor Unembed(Tensor residual, IReadOnlyList<int>? tokens = null)
     {
         var normalized = config.HasNorm
             ? model.Norm.Apply(residual, weights.FinalNorm, hooks, HookSite.LnFinalScale, HookSite.LnFinalNormalized, -1)
             : residual;
         normalized = hooks.At(HookSite.UnembedIn, -1, normalized);
-        var logits = hooks.At(HookSite.UnembedOut, -1, Linear.Apply(normalized, weights.Unembed, weights.UnembedBias));
+        Tensor logits;
+        if (tokens is null)
+        {
+            logits = hooks.At(HookSite.UnembedOut, -1, Linear.Apply(normalized, weights.Unembed, weights.UnembedBias));
+        }
+        else
+        {
+            var columns = tensor(tokens.Select(t => (long)t).ToArray(), device: residual.device);
+            logits = Linear.Apply(normalized, weights.Unembed.index_select(0, columns), weights.UnembedBias?.index_select(0, columns));
+        }
         return config.LogitsSoftCap > 0 ? SoftCap(logits, config.LogitsSoftCap) : logits;
     }
 

@@ -18,6 +18,8 @@ internal static class ObjectiveChecker
         var metric = plan.Objective?.Metric;
         if (metric is not null)
         {
+            InterpException.Require(!wantsGradient || metric.IsDifferentiable, "METRIC_HAS_NO_GRADIENT",
+                $"{metric.GetType().Name} steps from one value to the next and has no gradient: differentiate a logit difference, a log-probability or a loss.");
             InterpException.Require(!scope.Stops, "METRIC_NEEDS_LOGITS", $"The metric reads logits, but the run stops at layer {scope.End}.");
             metric.Check(plan.Rows, scope.Config.OutputVocabularySize);
             if (metric.ReadsPosition is { } position)

@@ -15,12 +15,12 @@ internal static class RowChecker
 
     private static void CheckRow(TransformerConfig config, Row row, int index, int newTokens)
     {
-        InterpException.Require(row.Length > 0, "EMPTY_ROW", $"Row {index} has no tokens.");
+        InterpException.Require(row.Length > 0, "EMPTY_ROW", $"Row {index} has no tokens; give it at least one, such as the BOS.");
         if (row.Length > config.ContextLength)
-            throw InterpException.OutOfRange("SEQUENCE_TOO_LONG", $"Row {index} has {row.Length} tokens; the model's n_ctx is {config.ContextLength}.");
+            throw InterpException.OutOfRange("SEQUENCE_TOO_LONG", $"Row {index} has {row.Length} tokens; the model's n_ctx is {config.ContextLength}. Cut it to that many.");
         if (row.Length + newTokens > config.ContextLength)
             throw InterpException.OutOfRange("SEQUENCE_TOO_LONG",
-                $"Row {index} has {row.Length} tokens and max_new_tokens is {newTokens}; together they pass the model's n_ctx of {config.ContextLength}.");
+                $"Row {index} has {row.Length} tokens and max_new_tokens is {newTokens}; together they pass the model's n_ctx of {config.ContextLength}. Ask for at most {config.ContextLength - row.Length}.");
         for (var p = 0; p < row.Length; p++)
             if ((uint)row.Tokens[p] >= (uint)config.VocabularySize)
                 throw InterpException.OutOfRange("TOKEN_OUT_OF_RANGE",
@@ -36,7 +36,7 @@ internal static class RowChecker
         InterpException.Require(shape.Length == 3 && shape[2] == config.ModelWidth && shape[0] > 0 && shape[1] > 0, "RESIDUAL_SHAPE",
             $"The residual stream is [{string.Join(", ", shape)}]; [rows, pos, {config.ModelWidth}] is expected.");
         if (shape[1] > config.ContextLength)
-            throw InterpException.OutOfRange("SEQUENCE_TOO_LONG", $"The residual stream has {shape[1]} positions; the model's n_ctx is {config.ContextLength}.");
+            throw InterpException.OutOfRange("SEQUENCE_TOO_LONG", $"The residual stream has {shape[1]} positions; the model's n_ctx is {config.ContextLength}. Cut it to that many.");
         InterpException.Require(plan.Generation is null, "GENERATION_NEEDS_TOKENS", "Generation starts from tokens, not from a residual stream.");
         InterpException.Require(plan.Rows.Count == 0 || (plan.Rows.Count == shape[0] && plan.Rows.All(r => r.Length == shape[1])), "RESIDUAL_ROWS",
             $"The rows given beside the residual stream [{shape[0]}, {shape[1]}, ...] must be as many and as long.");

@@ -28,13 +28,16 @@ internal sealed class RunOutputs(CheckedPlan plan) : IDisposable
         var metric = plan.Plan.Objective?.Metric;
         var isOne = plan.Logits == LogitsNeed.OnePerRow;
         var position = metric?.ReadsPosition ?? -1;
-        var scores = pass.Unembed(isOne ? At(residual, batch.Position(position)) : residual);
+        // Where one position is enough nobody looks at the logits themselves, and the metric may need few of them.
+        var tokens = isOne && wanted.Logits == LogitsWanted.None ? metric?.ReadsTokens : null;
+        var scores = pass.Unembed(isOne ? At(residual, batch.Position(position)) : residual, tokens);
 
         if (wanted.Logits == LogitsWanted.All) logits.Add(Keep(scores));
         else if (wanted.Logits == LogitsWanted.Last) logits.Add(Keep(isOne ? scores : At(scores, batch.Position(-1))));
         if (wanted.Loss || wanted.LossPerToken) AddLoss(scores.detach(), batch.MetricRows, wanted);
         if (metric is null) return;
-        var values = metric.PerRow(metric.ReadsPosition is null ? scores : (isOne ? scores : At(scores, batch.Position(position))).squeeze(1), batch.MetricRows);
+        var values = metric.PerRow(metric.ReadsPosition is null ? scores : (isOne ? scores : At(scores, batch.Position(position))).squeeze(1),
+            batch.MetricRows with { Columns = tokens });
         metrics.Add(Keep(values));
         // The objective is the mean over all rows of the plan, whatever batch they fall into.
         tape?.Root(values, Ops.Full(values.shape, 1.0 / plan.RowCount, values.dtype, values.device));

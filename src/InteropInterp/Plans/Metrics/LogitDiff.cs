@@ -12,6 +12,8 @@ public sealed record LogitDiff(IReadOnlyList<int> Correct, IReadOnlyList<int> In
 
     public override int? ReadsPosition => Position;
 
+    public override IReadOnlyList<int> ReadsTokens => [.. Correct.Concat(Incorrect).Distinct()];
+
     public override void Check(IReadOnlyList<Row> rows, int vocabulary)
     {
         CheckTokens("correct", Correct, rows.Count, vocabulary);

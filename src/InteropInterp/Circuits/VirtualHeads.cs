@@ -1,0 +1,50 @@
+using InteropInterp.Models;
+using InteropInterp.Native.Operators;
+using static TorchSharp.torch;
+
+namespace InteropInterp.Circuits;
+
+/// <summary>A head of a layer.</summary>
+public readonly record struct HeadName(int Layer, int Head)
+{
+    public override string ToString() => $"L{Layer}H{Head}";
+}
+
+/// <summary>
+/// Heads in a row, each reading the values that the one before wrote (V-composition): they act as one head with the pattern
+/// A_n ... A_1 and the circuit OV_1 ... OV_n, row vectors times matrices (Elhage et al. 2021). In the current scope.
+/// </summary>
+public static class VirtualHeads
+{
+    /// <param name="heads">Earliest first, of rising layers.</param>
+    /// <returns>[d_model, d_model], of rank d_head.</returns>
+    /// <exception cref="InterpException">VIRTUAL_HEAD, LAYER_OUT_OF_RANGE, HEAD_OUT_OF_RANGE.</exception>
+    public static FactoredMatrix OV(TransformerModel model, params IReadOnlyList<HeadName> heads)
+    {
+        Check(model, heads);
+        return heads.Select(h => AttentionCircuits.OV(model, h.Layer)[h.Head]).Aggregate((earlier, later) => earlier.Times(later));
+    }
+
+    /// <param name="patterns">Given a layer, hook_pattern [batch, head, query, key].</param>
+    /// <returns>[batch, query, key].</returns>
+    public static Tensor Pattern(TransformerModel model, Func<int, Tensor> patterns, params IReadOnlyList<HeadName> heads)
+    {
+        Check(model, heads);
+        return heads.Select(h => patterns(h.Layer).select(1, h.Head)).Aggregate((earlier, later) => later.MatMul(earlier));
+    }
+
+    private static void Check(TransformerModel model, IReadOnlyList<HeadName> heads)
+    {
+        InterpException.Require(heads.Count > 0, "VIRTUAL_HEAD", "A virtual head is made of at least one head.");
+        var last = -1;
+        foreach (var (layer, head) in heads.Select(h => (h.Layer, h.Head)))
+        {
+            if (layer < 0 || layer >= model.Config.LayerCount)
+                throw InterpException.OutOfRange("LAYER_OUT_OF_RANGE", $"The layer is {layer}; the model has {model.Config.LayerCount}.");
+            if (head < 0 || head >= model.Config.HeadCount)
+                throw InterpException.OutOfRange("HEAD_OUT_OF_RANGE", $"The head is {head}; a layer has {model.Config.HeadCount}.");
+            InterpException.Require(layer > last, "VIRTUAL_HEAD", $"L{layer}H{head} does not come after layer {last}: name heads of rising layers.");
+            last = layer;
+        }
+    }
+}
