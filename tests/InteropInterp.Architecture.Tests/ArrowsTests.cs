@@ -39,7 +39,7 @@ public class ArrowsTests
         ["Patching"] = ["Generation", "Caches", "Lenses", "Circuits", "Heads", "Training", "Studies", "Reports"],
         ["Caches"] = ["Generation", "Patching", "Lenses", "Circuits", "Heads", "Training", "Studies", "Reports"],
         ["Lenses"] = ["Patching", "Circuits", "Heads", "Studies", "Reports"],
-        ["Circuits"] = ["Generation", "Patching", "Lenses", "Training", "Studies", "Reports"],
+        ["Circuits"] = ["Generation", "Lenses", "Training", "Studies", "Reports"],
         ["Heads"] = ["Patching", "Lenses", "Circuits", "Training", "Studies", "Reports"],
         ["Training"] = ["Patching", "Studies", "Reports"],
         ["Studies"] = ["Reports"],

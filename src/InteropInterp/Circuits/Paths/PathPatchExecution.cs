@@ -151,12 +151,11 @@ public sealed class PathPatchExecution : IStepwise<PathPatchResult>
     {
         var group = new PackedGroup(start, plan.RowCount, plan.Length);
         group.Cells.AddRange(inputs.Select((_, i) => new SweepCell(i, layer, -1, -1, -1)));
-        var layout = new PackedLayout(
-            config, [group], l => (baseRun![new HookPoint(Keys, l)], baseRun[new HookPoint(HookSite.V, l)]), baseRun!.Positions, baseRun.KeyMask, baseRun.LongestPosition);
+        var layout = new PackedLayout(config, [new PackedPart(group, group.Length, null)], baseRun!);
         var held = patch.ReceiverPositions.IsAll
             ? Ops.Range(plan.Length - start, model.Device)
             : tensor(patch.ReceiverPositions.Resolve(plan.Length, "position").Where(p => p >= start).Select(p => (long)(p - start)).ToArray(), device: model.Device);
-        var positions = baseRun.Positions.narrow(1, start, plan.Length - start);
+        var positions = baseRun!.Positions.narrow(1, start, plan.Length - start);
         var hooks = new ReceiverHooks(model, inputs, r => From(r.Stream(config)), held, positions, patch.FreezeNorms);
         var stream = From(new HookPoint(HookSite.ResidPre, layer)).unsqueeze(0).expand(inputs.Count, -1, -1, -1).reshape(1, -1, config.ModelWidth);
         return new ForwardPass(model, ModelFlags.None, hooks, layout).Blocks(stream, layer, config.LayerCount).view(-1, plan.Length - start, config.ModelWidth);
