@@ -82,4 +82,12 @@ public class HookCatalogueTests
     [InlineData("blocks.0.hook_resid_pre", null, null, "blocks.0.hook_resid_pre"), InlineData("mlp_out", 4, null, "blocks.4.hook_mlp_out")]
     public void Shorthand_expands_as_get_act_name_does(string name, int? layer, string? type, string expected) =>
         Assert.Equal(expected, ActivationNames.Expand(name, layer, type));
+
+    [Theory]
+    [InlineData("blocks.*.hook_mlp_out", "blocks.11.hook_mlp_out", true), InlineData("blocks.*.hook_mlp_out", "blocks.1.hook_mlp_out_", false)]
+    [InlineData("*", "hook_embed", true), InlineData("*hook_q", "blocks.0.attn.hook_q", true), InlineData("*hook_q", "hook_rot_q", false)]
+    [InlineData("blocks.*.*.hook_*", "blocks.3.attn.hook_z", true), InlineData("blocks.*.*.hook_*", "blocks.3.hook_z", false)]
+    [InlineData("a*a", "a", false), InlineData("a*a", "aa", true), InlineData("a**b*c", "axbxc", true), InlineData("a.c*", "abcd", false)]
+    public void A_star_stands_for_any_run_of_characters(string pattern, string name, bool matches) =>
+        Assert.Equal(matches, new HookPattern(pattern).Matches(name));
 }

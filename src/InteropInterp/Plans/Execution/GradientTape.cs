@@ -34,7 +34,8 @@ internal sealed class GradientTape : IDisposable
         roots.Add((output.alias().DetachFromDisposeScope(), gradient.alias().DetachFromDisposeScope()));
 
     /// <summary>Walks back to the first cut.</summary>
-    public void Backward()
+    /// <param name="keep">Keep what was recorded for another walk.</param>
+    public void Backward(bool keep = false)
     {
         using var mode = enable_grad();
         foreach (var (output, gradient) in roots)
@@ -48,6 +49,11 @@ internal sealed class GradientTape : IDisposable
             if (cut.Cotangent is { } extra) gradient = gradient.Plus(extra);
             if (cut.Visit is { } visit) gradient = visit(gradient);
             if (i > 0 && cut.Output.requires_grad) Propagate(cut.Output, gradient);
+            if (keep)
+            {
+                cut.Leaf.grad = null;
+                continue;
+            }
             Release(cut);
             cuts.RemoveAt(i);
         }

@@ -1,0 +1,99 @@
+using System.Text.Json;
+using InteropInterp.Attribution;
+using InteropInterp.Heads;
+using InteropInterp.Hooks;
+using InteropInterp.Models;
+using InteropInterp.Patching;
+using InteropInterp.Plans;
+using InteropInterp.Plans.Metrics;
+using InteropInterp.Training;
+using static TorchSharp.torch;
+
+namespace InteropInterp.Tests.Attribution;
+
+/// <summary>How far attribution patching tells what patching would do, over heads.</summary>
+public class AgreementTests
+{
+    private static readonly (HookSite Site, string Grid)[] Heads =
+    [
+        (HookSite.Z, "attn_head_out_all_pos"), (HookSite.V, "attn_head_v_all_pos"), (HookSite.Pattern, "attn_head_pattern_all_pos"),
+        (HookSite.Q, "attn_head_q_all_pos"), (HookSite.K, "attn_head_k_all_pos"),
+    ];
+
+    [Fact]
+    public void On_the_induction_model_it_agrees_with_patching_over_heads()
+    {
+        using var model = HookedTransformer.FromPretrained("induction");
+        var segments = RepeatedTokens.Segments(7, 0, 24, 9, [.. Enumerable.Range(5, 40)]);
+        // The second time round the token before last asks for what followed it; half of the corrupted rows had another answer
+        // there, the other half another token to be found by.
+        List<Row> clean = [], corrupt = [];
+        List<int> correct = [], incorrect = [];
+        foreach (var (segment, i) in segments.Select((s, i) => (s, i)))
+        {
+            var other = segments[(i + 1) % segments.Count][0] is var token && segment.Contains(token) ? Enumerable.Range(5, 40).First(t => !segment.Contains(t)) : token;
+            int[] changed = [.. segment];
+            changed[i % 2 == 0 ? 5 : 4] = other;
+            clean.Add(new Row([InductionVocabulary.Bos, .. segment, .. segment[..5]]));
+            corrupt.Add(new Row([InductionVocabulary.Bos, .. changed, .. segment[..5]]));
+            correct.Add(segment[5]);
+            incorrect.Add(other);
+        }
+        var agreement = Agreement(model.Model, clean, corrupt, new LogitDiff(correct, incorrect));
+        foreach (var site in new[] { HookSite.Z, HookSite.V, HookSite.Pattern }) Assert.True(agreement[site] > 0.95, $"{site}: {agreement[site]:F3}");
+    }
+
+    [Fact, Trait("Speed", "slow")]
+    public void On_SmolLM2s_indirect_objects_it_agrees_with_patching_over_heads()
+    {
+        var folder = SharedFolder.Path("models", "09_smollm2_135m");
+        using var facts = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "golden.json")));
+        var ioi = facts.RootElement.GetProperty("ioi");
+        int[][] Ids(string name) =>
+            [.. ioi.GetProperty(name).EnumerateArray().Select(row => (int[])[.. row.EnumerateArray().Select(x => x.GetInt32())])];
+        var answers = Ids("answer_ids");
+        using var model = ModelLoader.Load(folder);
+        var agreement = Agreement(model, Row.From(Ids("clean_ids")), Row.From(Ids("corrupt_ids")), new LogitDiff([.. answers.Select(a => a[0])], [.. answers.Select(a => a[1])]));
+        foreach (var site in new[] { HookSite.Z, HookSite.V, HookSite.Pattern }) Assert.True(agreement[site] > 0.95, $"{site}: {agreement[site]:F3}");
+    }
+
+    // Pearson's correlation of estimates with patching's effects, by site; all of them are reported.
+    private static Dictionary<HookSite, double> Agreement(TransformerModel model, IReadOnlyList<Row> clean, IReadOnlyList<Row> corrupt, Metric metric)
+    {
+        var pair = (Clean: new Plan { Rows = clean }, Corrupt: new Plan { Rows = corrupt });
+        using var estimates = NodePatcher.Run(model, new NodePatch
+        {
+            Clean = pair.Clean, Corrupt = pair.Corrupt, Metric = metric, Sites = [.. Heads.Select(h => h.Site), HookSite.ResidPre],
+        });
+        using var repaired = NodePatcher.Run(model, new NodePatch
+        {
+            Clean = pair.Clean, Corrupt = pair.Corrupt, Metric = metric, Sites = [HookSite.Q, HookSite.K], FixQueriesAndKeys = true,
+        });
+        var result = new Dictionary<HookSite, double>();
+        using var scope = NewDisposeScope();
+        foreach (var (site, grid) in Heads.Append((HookSite.ResidPre, "resid_pre")))
+        {
+            var sweep = SweepRunner.Run(model, new Sweep
+            {
+                Base = pair.Corrupt, Source = new SweepFromRun(pair.Clean), Grid = SweepGrid.Of(grid), Metric = metric,
+            });
+            var effect = tensor(sweep.Values.ToArray()) - Native.Operators.Ops.Full([sweep.Values.Count], sweep.Baseline, ScalarType.Float64);
+            Tensor Whole(Tensor nodes) => (site switch
+            {
+                HookSite.ResidPre => nodes,
+                HookSite.Pattern => nodes.sum([2, 3]),
+                _ => nodes.sum([1]),
+            }).to(ScalarType.Float64).flatten();
+            result[site] = Correlation(Whole(estimates.Denoising![site]), effect);
+            var better = repaired.Denoising!.TryGetValue(site, out var fix) ? $"; with the QK fix {Correlation(Whole(fix), effect):F3}" : "";
+            TestContext.Current.SendDiagnosticMessage($"{site}: r = {result[site]:F3}{better}; largest effect {effect.abs().max().item<double>():F3}");
+        }
+        return result;
+    }
+
+    private static double Correlation(Tensor a, Tensor b)
+    {
+        var (x, y) = (a - a.mean(), b - b.mean());
+        return (x * y).sum().item<double>() / Math.Sqrt((x * x).sum().item<double>() * (y * y).sum().item<double>());
+    }
+}
