@@ -55,19 +55,19 @@ def test_smollm2_in_gguf_says_what_it_should(engine):
 
 
 def test_smollm2_with_processed_weights_goes_on_and_tells_names_apart(engine, in_process):
-    told = json.loads(shared("models", "09_smollm2_135m", "golden.json").read_text())
+    place = shared("models", "09_smollm2_135m")
+    told = json.loads((place / "golden.json").read_text())
     prompt, ioi = told["prompts"][0], told["ioi"]
-    with engine.HookedTransformer.from_pretrained(shared("models", "09_smollm2_135m")) as model:
-        logits = np.asarray(model(prompt["text"]))[0, -1]
-        assert np.argsort(-logits)[:10].tolist() == prompt["top_ids"]
-        assert close(log_softmax(logits)[prompt["top_ids"]], prompt["top_logits"] - np.max(prompt["top_logits"])
-                     + log_softmax(logits).max(), 2e-3)
-        greedy = model.generate(prompt["text"], max_new_tokens=8, do_sample=False, stop_at_eos=False, verbose=False)
-        assert prompt["greedy_text"].startswith(greedy) and greedy.startswith("The capital of France is Paris.")
-        right, wrong = ioi["answers"][0]
-        difference = metrics.logit_diff(right, wrong)
-        clean, corrupt = (float(np.asarray(model.metric(ioi[name][0], difference))[0]) for name in ("clean", "corrupt"))
-        assert close(clean, ioi["logit_diff_clean"][0], 2e-3) and close(corrupt, ioi["logit_diff_corrupt"][0], 2e-3)
+    model = engine.HookedTransformer.from_pretrained(place)
+    last = np.asarray(model(prompt["text"]))[0, -1]
+    assert np.argsort(-last)[:10].tolist() == prompt["top_ids"]
+    assert close(last[prompt["top_ids"]] - last.max(), np.array(prompt["top_logits"]) - prompt["top_logits"][0], 2e-3)
+    greedy = model.generate(prompt["text"], max_new_tokens=8, do_sample=False, stop_at_eos=False, verbose=False)
+    assert prompt["greedy_text"].startswith(greedy) and greedy.startswith("The capital of France is Paris.")
+    difference = metrics.logit_diff(*ioi["answers"][0])
+    for name in ("clean", "corrupt"):
+        assert close(model.measure(ioi[name][0], difference), ioi[f"logit_diff_{name}"][:1], 2e-3)
+    model.close()
 
 
 def test_heads_are_found_as_transformerlens_finds_them(shakespeare):
