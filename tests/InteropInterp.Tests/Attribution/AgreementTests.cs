@@ -84,6 +84,7 @@ public class AgreementTests
                 HookSite.Pattern => nodes.sum([2, 3]),
                 _ => nodes.sum([1]),
             }).to(ScalarType.Float64).flatten();
+            if (site == HookSite.Z || site == HookSite.V) TestContext.Current.SendDiagnosticMessage($"DBG base {sweep.Baseline:F3} est " + string.Join(" ", Whole(estimates.Denoising![site]).data<double>().Select(x => x.ToString("F2"))) + " true " + string.Join(" ", effect.data<double>().Select(x => x.ToString("F2"))));
             result[site] = Correlation(Whole(estimates.Denoising![site]), effect);
             var better = repaired.Denoising!.TryGetValue(site, out var fix) ? $"; with the QK fix {Correlation(Whole(fix), effect):F3}" : "";
             TestContext.Current.SendDiagnosticMessage($"{site}: r = {result[site]:F3}{better}; largest effect {effect.abs().max().item<double>():F3}");

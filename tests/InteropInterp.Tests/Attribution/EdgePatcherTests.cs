@@ -90,11 +90,12 @@ public class EdgePatcherTests
         Assert.True(Math.Abs(Value(model, Corrupt) - Value(model, Clean) - Out(rough, Sender.Input)) > 1e-2);
     }
 
-    [Theory, InlineData("gpt2"), InlineData("parallel")]
-    public void Integrated_along_each_senders_output_edges_add_up_to_the_effect_of_patching_it(string kind)
+    // The parallel model has ReLUs, whose kinks an average over steps meets at the speed of their number.
+    [Theory, InlineData("gpt2", 40, 1e-3), InlineData("parallel", 400, 2e-3)]
+    public void Integrated_along_each_senders_output_edges_add_up_to_the_effect_of_patching_it(string kind, int steps, double tolerance)
     {
         using var model = TinyModels.Make(kind);
-        var scores = EdgePatcher.Run(model, Patch with { Method = EdgeMethod.IntegratedActivations, Steps = 40 });
+        var scores = EdgePatcher.Run(model, Patch with { Method = EdgeMethod.IntegratedActivations, Steps = steps });
         foreach (var (point, senders) in new (string, Sender[])[]
         {
             ("blocks.0.hook_resid_pre", [Sender.Input]), ("blocks.0.hook_mlp_out", [Sender.Mlp(0)]),
@@ -105,7 +106,7 @@ public class EdgePatcherTests
             {
                 Sources = new Dictionary<string, Plan> { ["there"] = Corrupt }, Interventions = [new Intervention(point, new PatchFromOp("there"))],
             });
-            Assert.Equal(patched - Value(model, Clean), senders.Sum(s => Out(scores, s)), 1e-3);
+            Assert.Equal(patched - Value(model, Clean), senders.Sum(s => Out(scores, s)), tolerance);
         }
     }
 

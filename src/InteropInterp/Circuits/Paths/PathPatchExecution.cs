@@ -3,7 +3,6 @@ using InteropInterp.Models;
 using InteropInterp.Models.Forward;
 using InteropInterp.Native.Devices;
 using InteropInterp.Native.Operators;
-using InteropInterp.Patching;
 using InteropInterp.Plans;
 using InteropInterp.Plans.Checking;
 using InteropInterp.Plans.Execution;
@@ -109,15 +108,8 @@ public sealed class PathPatchExecution : IStepwise<PathPatchResult>
     {
         foreach (var point in SenderChanges.Reads(config, patch)) yield return point;
         foreach (var receiver in patch.Receivers.SelectMany(r => r)) yield return receiver.Stream(config);
-        for (var layer = cells.Min(c => c.Layer); layer < config.LayerCount; layer++)
-        {
-            yield return new HookPoint(HookSite.ResidPre, layer);
-            yield return new HookPoint(Keys, layer);
-            yield return new HookPoint(HookSite.V, layer);
-        }
+        foreach (var point in TailLayout.Reads(config, cells.Min(c => c.Layer))) yield return point;
     }
-
-    private HookSite Keys => config.IsRotary ? HookSite.RotK : HookSite.K;
 
     private int CellsPerPass()
     {
@@ -149,16 +141,14 @@ public sealed class PathPatchExecution : IStepwise<PathPatchResult>
     // The layers from the first receivers' on: [cells · rows, pos - start, d_model].
     private Tensor Run(int layer, IReadOnlyList<IReadOnlyList<(Receiver, Tensor)>> inputs)
     {
-        var group = new PackedGroup(start, plan.RowCount, plan.Length);
-        group.Cells.AddRange(inputs.Select((_, i) => new SweepCell(i, layer, -1, -1, -1)));
-        var layout = new PackedLayout(config, [new PackedPart(group, group.Length, null)], baseRun!);
+        var layout = new TailLayout(config, baseRun!, inputs.Count, start);
         var held = patch.ReceiverPositions.IsAll
             ? Ops.Range(plan.Length - start, model.Device)
             : tensor(patch.ReceiverPositions.Resolve(plan.Length, "position").Where(p => p >= start).Select(p => (long)(p - start)).ToArray(), device: model.Device);
         var positions = baseRun!.Positions.narrow(1, start, plan.Length - start);
         var hooks = new ReceiverHooks(model, inputs, r => From(r.Stream(config)), held, positions, patch.FreezeNorms);
-        var stream = From(new HookPoint(HookSite.ResidPre, layer)).unsqueeze(0).expand(inputs.Count, -1, -1, -1).reshape(1, -1, config.ModelWidth);
-        return new ForwardPass(model, ModelFlags.None, hooks, layout).Blocks(stream, layer, config.LayerCount).view(-1, plan.Length - start, config.ModelWidth);
+        var stream = From(new HookPoint(HookSite.ResidPre, layer)).repeat([inputs.Count, 1, 1]);
+        return new ForwardPass(model, ModelFlags.None, hooks, layout).Blocks(stream, layer, config.LayerCount);
     }
 
     // Where logits do not read the changed stream they read the base run's.

@@ -71,7 +71,7 @@ internal sealed class ReceiverHooks(
         return product.view(found.Count, inputs.size(1), inputs.size(2), config.HeadWidth);
     }
 
-    /// <param name="value">[1, cells · rows · pos, (heads), width].</param>
+    /// <param name="value">[cells · rows, pos, (heads), width].</param>
     /// <param name="replacement">[count, rows, pos, width].</param>
     private Tensor Put(Tensor value, List<(int Cell, Receiver Receiver, Tensor Input)> found, Tensor replacement)
     {

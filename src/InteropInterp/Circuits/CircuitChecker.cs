@@ -1,0 +1,31 @@
+using InteropInterp.Models;
+using InteropInterp.Patching;
+using InteropInterp.Plans.Checking;
+
+namespace InteropInterp.Circuits;
+
+/// <summary>Refuses tasks whose ablation does not fit the prompts, and circuits of other models.</summary>
+internal static class CircuitChecker
+{
+    /// <summary>The prompts' plan with the metric as its objective.</summary>
+    public static CheckedPlan Check(TransformerModel model, CircuitTask task)
+    {
+        InterpException.Require(task.Ablation is SweepFromRun or SweepMean or SweepResample or SweepZero, "CIRCUIT_ABLATION",
+            "Edges are ablated by corrupted prompts, by means or samples of reference prompts, or by zeros.");
+        if (task.Ablation is SweepFromRun { Run: var corrupt }) return RowPairs.Check(model, task.Prompts, corrupt, task.Metric);
+        var plan = RowPairs.Check(model, task.Prompts, task.Prompts, task.Metric);
+        if (task.Ablation.Asks is not { } reference) return plan;
+        PlanChecker.Check(model, reference);
+        InterpException.Require(reference is { Captures.Count: 0, Generation: null, Objective: null, StopAtLayer: null, Residual: null },
+            "PAIR_SOURCE", "The reference has rows and interventions, nothing else.");
+        RowPairs.RequireEqualLengths(reference, "References");
+        InterpException.Require(task.Ablation is SweepMean { OverPositions: true } || reference.Rows[0].Length == plan.Length, "PROMPTS_OF_DIFFERENT_LENGTH",
+            $"The reference's rows have {reference.Rows[0].Length} tokens, the prompts {plan.Length}: average over positions too, or give as many.");
+        return plan;
+    }
+
+    public static void CheckFits(Circuit circuit, ResidualGraph graph) => InterpException.Require(
+        circuit.Graph.Senders.SequenceEqual(graph.Senders) && circuit.Graph.Receivers.SequenceEqual(graph.Receivers), "CIRCUIT_OF_OTHER_MODEL",
+        $"The circuit is one of a model with {circuit.Graph.Senders.Count} senders and {circuit.Graph.Receivers.Count} receivers; " +
+        $"this one has {graph.Senders.Count} and {graph.Receivers.Count}.");
+}
