@@ -1,17 +1,10 @@
-"""A model in this process: its cache, its induction heads, the model without them. The model comes with the engine."""
-
-import numpy as np
-
 import interopinterp as ii
 
-model = ii.HookedTransformer.from_pretrained("induction")
-half = np.random.default_rng(0).integers(1, model.cfg.d_vocab, (1, 20))
-tokens = np.concatenate([half, half], 1)  # a random sequence, twice
-logits, cache = model.run_with_cache(tokens)
-scores = np.array([cache["pattern", layer][0].diagonal(1 - 20, 1, 2).mean(-1) for layer in range(model.cfg.n_layers)])
-heads = [(layer, head) for layer, head in np.argwhere(scores > 0.3)]
-print("Attention to the token after the last occurrence:", ", ".join(f"L{layer}H{head} {scores[layer, head]:.0%}" for layer, head in heads))
-with model.hooks(fwd_hooks=[(f"blocks.{layer}.attn.hook_z", ii.ops.zero(heads=head)) for layer, head in heads]):
-    without = model(tokens)
-for name, found in (("with these heads", logits), ("without them", without)):
-    print(f"Loss of the second half {name}: {model.loss_fn(found[:, 20:], tokens[:, 20:]):.2f}")
+model = ii.HookedTransformer.from_pretrained("induction")  # two layers of attention, trained on repeats; comes with the engine
+clean, corrupt = "m7xq2kzb, m7xq", "m7xq9kzb, m7xq"
+logits, cache = model.run_with_cache(clean)
+print(f"{clean!r} goes on with {model.to_single_str_token(logits[0, -1].argmax())!r}")
+looked_at = cache["pattern", 1][0, :, -1].argmax(-1)  # by each head of layer 1, from the last position
+print("Layer 1's heads look at", [model.to_str_tokens(clean)[position] for position in looked_at])
+table = ii.patching.get_act_patch_attn_head_out_all_pos(model, corrupt, cache, ii.metrics.logit_diff("2", "9"))
+print(f"logit('2') - logit('9') of {corrupt!r} with the clean output of one head [layer, head]:", table.round(1), sep="\n")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from interopinterp.errors import DataLossError, InvalidArgumentError
+from interopinterp.errors import DataLossError, InvalidArgumentError, NotFoundError
 
 _TYPES = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1", "U8": "u1", "BOOL": "?"}
 _CODES = {np.dtype(name): code for code, name in _TYPES.items()}
@@ -19,7 +19,7 @@ _LARGEST_HEADER = 100_000_000
 
 
 def save(path: str | os.PathLike, tensors: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
-    """Writes arrays; the file is there as a whole or not at all."""
+    """Writes arrays; the file is there as a whole or not at all. Raises FOLDER_NOT_FOUND."""
     header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
     at = 0
     for name, array in tensors.items():
@@ -30,6 +30,8 @@ def save(path: str | os.PathLike, tensors: dict[str, np.ndarray], metadata: dict
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     target = Path(path)
+    if not target.parent.is_dir():
+        raise NotFoundError("FOLDER_NOT_FOUND", f"'{target}' cannot be written: there is no folder '{target.parent}'. Make it first.")
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
         try:
             file.write(len(text).to_bytes(8, "little") + text)
@@ -44,7 +46,9 @@ def save(path: str | os.PathLike, tensors: dict[str, np.ndarray], metadata: dict
 
 
 def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """(arrays over the file's memory, copied where they are written to; metadata). Raises CORRUPT_FILE."""
+    """(arrays over the file's memory, copied where they are written to; metadata). Raises FILE_NOT_FOUND, CORRUPT_FILE."""
+    if not os.path.isfile(path):
+        raise NotFoundError("FILE_NOT_FOUND", f"There is no file '{os.fspath(path)}'.")
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")

@@ -118,13 +118,15 @@ public sealed class ServerHost : IAsyncDisposable
     // A connection without a named session is a session, and ends it.
     private static async Task Until(ConnectionDelegate next, ConnectionContext connection, IServiceProvider services)
     {
+        // Asked for now: a connection may outlive the server's services.
+        var sessions = services.GetRequiredService<SessionRegistry>();
         try
         {
             await next(connection);
         }
         finally
         {
-            services.GetRequiredService<SessionRegistry>().End(CallGate.ConnectionId(connection.ConnectionId));
+            sessions.End(CallGate.ConnectionId(connection.ConnectionId));
         }
     }
 

@@ -1,6 +1,8 @@
 using System.Text.Json;
 using InteropInterp.Caches;
+using InteropInterp.Circuits;
 using InteropInterp.Generation;
+using InteropInterp.Heads;
 using InteropInterp.Models;
 using InteropInterp.Patching;
 using InteropInterp.Plans;
@@ -73,8 +75,8 @@ public class MistakesTests
         ["run_with_hooks with an unknown hook name"] = Of(ErrorCode.NotFound, "UNKNOWN_HOOK_POINT", ["blocks.0.attn.hook_zz", "'blocks.0.attn.hook_z'"], Edit("blocks.0.attn.hook_zz")),
         ["add_hook with an unknown name"] = Of(ErrorCode.NotFound, "UNKNOWN_HOOK_POINT", ["blocks.9.hook_resid_pre", "Did you mean"], Permanently("blocks.9.hook_resid_pre")),
         ["add_hook with a filter that matches nothing"] = Of(ErrorCode.NotFound, "UNKNOWN_HOOK_POINT", ["*hook_nothing"], Permanently("*hook_nothing")),
-        ["names_filter with an unknown name"] = Of(ErrorCode.NotFound, "UNKNOWN_HOOK_POINT", ["blocks.0.nope"], m => m.RunWithCache(Rows, "blocks.0.nope").Dispose()),
-        ["cache lookup of an unknown name"] = Of(ErrorCode.NotFound, "UNKNOWN_HOOK_POINT", ["blocks.0.nope", "Did you mean"], Cache(c => _ = c["blocks.0.nope"])),
+        ["names_filter with an unknown name"] = Of(ErrorCode.NotFound, "UNKNOWN_HOOK_POINT", ["blocks.0.nope", "more"], m => m.RunWithCache(Rows, "blocks.0.nope").Dispose()),
+        ["cache lookup of an unknown name"] = Of(ErrorCode.NotFound, "UNKNOWN_HOOK_POINT", ["blocks.0.nope", "'hook_embed'", "more"], Cache(c => _ = c["blocks.0.nope"])),
         ["cache lookup of a layer that does not exist"] = Of(ErrorCode.OutOfRange, "LAYER_OUT_OF_RANGE", ["99"], Cache(c => _ = c["resid_pre", 99])),
         ["hook returns a wrong shape (drops a position)"] = Of(ErrorCode.InvalidArgument, "CALLBACK_SHAPE", ["blocks.0.hook_resid_pre", "[1, 4, 16]", "[1, 5, 16]"], Returning(a => a.narrow(1, 0, 4))),
         ["hook returns a wrong shape that broadcasts"] = Of(ErrorCode.InvalidArgument, "CALLBACK_SHAPE", ["[1, 1, 16]", "[1, 5, 16]"], Returning(a => a.narrow(1, 0, 1))),
@@ -100,6 +102,14 @@ public class MistakesTests
         ["logit_attrs with a string of two tokens"] = Of(ErrorCode.InvalidArgument, "NOT_A_SINGLE_TOKEN", ["'ab'"], Embedded(m => m.AttributeLogits(
             new Plan { Rows = m.ToRows("abc") }, new DirectLogitAttributionOptions([m.Tokenizer.ToSingleToken("ab")])))),
         ["loss on a one-token sequence"] = Of(ErrorCode.InvalidArgument, "LOSS_NEEDS_TWO_TOKENS", ["Row 0"], m => m.Run(new Plan { Rows = [new Row([1])], Outputs = new Outputs { Loss = true } }).Dispose()),
+        ["FactoredMatrix inner dims differ"] = Of(ErrorCode.InvalidArgument, "FACTORS_DO_NOT_MATCH", ["[3, 4]", "[5, 6]"], m => _ = new FactoredMatrix(zeros(3, 4), zeros(5, 6))),
+        // A row that fills the context is none: what is wrong is one token more.
+        ["detect_head on a sequence of exactly n_ctx tokens"] = Of(ErrorCode.OutOfRange, "SEQUENCE_TOO_LONG", ["25 tokens", "n_ctx is 24"], m =>
+        {
+            Assert.Equal(3, HeadDetector.Detect(m.Model, [new Row(new int[24])], "previous_token_head").Length);
+            HeadDetector.Detect(m.Model, [new Row(new int[25])], "previous_token_head");
+        }),
+        ["detect_head with an unknown name"] = Of(ErrorCode.NotFound, "UNKNOWN_HEAD_KIND", ["nope_head", "previous_token_head"], m => HeadDetector.Detect(m.Model, Rows, "nope_head")),
         ["generate with max_new_tokens past n_ctx"] = Of(ErrorCode.OutOfRange, "SEQUENCE_TOO_LONG", ["max_new_tokens is 30", "24"], m => m.Run(new Plan { Rows = Rows, Generation = new GenerationOptions { MaxNewTokens = 30 } }).Dispose()),
         ["config without act_fn"] = Of(ErrorCode.InvalidArgument, "INVALID_CONFIG", ["act_fn", "attn_only"], m => HookedTransformer.FromConfig(m.Config with { Activation = null }).Dispose()),
         ["config with d_model not divisible by d_head"] = Of(ErrorCode.InvalidArgument, "INVALID_CONFIG", ["d_model (10)", "d_head (4)", "n_heads"], m => HookedTransformer.FromConfig(m.Config with { ModelWidth = 10, HeadCount = -1 }).Dispose()),
@@ -107,7 +117,6 @@ public class MistakesTests
     };
 
     private const string Compiler = "the compiler refuses it";
-    private const string Python = "only the Python package has the function; its own tests make the mistake";
 
     private static readonly Dictionary<string, string> Impossible = new()
     {
@@ -116,9 +125,6 @@ public class MistakesTests
         ["float tokens"] = Compiler,
         ["tokens on another device (meta)"] = "tokens are numbers, not tensors",
         ["patching metric returns a vector"] = Compiler,
-        ["FactoredMatrix inner dims differ"] = Python,
-        ["detect_head on a sequence of exactly n_ctx tokens"] = Python,
-        ["detect_head with an unknown name"] = Python,
         ["return_type unknown"] = "Outputs names what is wanted, field by field",
     };
 

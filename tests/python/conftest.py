@@ -166,6 +166,12 @@ def shakespeare(engine, model_folder):
 
 
 @pytest.fixture(scope="session")
+def induction(engine):
+    """The trained model that comes with the engine."""
+    return engine.HookedTransformer.from_pretrained("induction")
+
+
+@pytest.fixture(scope="session")
 def clean_tokens():
     return golden("forward")[0]["tokens"]
 

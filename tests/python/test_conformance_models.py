@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from conftest import close, golden, shared
-from interopinterp import _safetensors
+from interopinterp import _safetensors, metrics
 from interopinterp.head_detector import detect_head
 
 
@@ -51,6 +51,22 @@ def test_smollm2_in_gguf_says_what_it_should(engine):
     last = np.asarray(logits[0, -1])
     assert np.argsort(-last)[:3].tolist() == prompt["top_ids"][:3] and close(last[prompt["top_ids"]], prompt["top_logits"], 2e-3)
     assert close(cache["resid_post", 14][0], tensors["hf.hidden.15"], 2e-2)
+    model.close()
+
+
+def test_smollm2_with_processed_weights_goes_on_and_tells_names_apart(engine, in_process):
+    place = shared("models", "09_smollm2_135m")
+    told = json.loads((place / "golden.json").read_text())
+    prompt, ioi = told["prompts"][0], told["ioi"]
+    model = engine.HookedTransformer.from_pretrained(place)
+    last = np.asarray(model(prompt["text"]))[0, -1]
+    assert np.argsort(-last)[:10].tolist() == prompt["top_ids"]
+    assert close(last[prompt["top_ids"]] - last.max(), np.array(prompt["top_logits"]) - prompt["top_logits"][0], 2e-3)
+    greedy = model.generate(prompt["text"], max_new_tokens=8, do_sample=False, stop_at_eos=False, verbose=False)
+    assert prompt["greedy_text"].startswith(greedy) and greedy.startswith("The capital of France is Paris.")
+    difference = metrics.logit_diff(*ioi["answers"][0])
+    for name in ("clean", "corrupt"):
+        assert close(model.measure(ioi[name][0], difference), ioi[f"logit_diff_{name}"][:1], 2e-3)
     model.close()
 
 

@@ -10,7 +10,7 @@ EVALUATE = """
 import json, sys, warnings
 warnings.filterwarnings("ignore")
 from pathlib import Path
-folder, name = Path(sys.argv[1]), sys.argv[2]
+folder = Path(sys.argv[1])
 import torch
 torch.set_num_threads(1)
 import interopinterp
@@ -20,37 +20,47 @@ from sae_lens import SAE
 from sae_lens.evals import get_eval_everything_config, run_evals
 from sae_lens.training.activation_scaler import ActivationScaler
 
-told = json.loads((folder / name / "golden.json").read_text())
-batches = list(load_file(folder / name / "golden.safetensors")["tokens"])
 model = interopinterp.HookedTransformer.from_pretrained_no_processing(folder / "tiny_model")
 assert isinstance(model, torch.nn.Module)
 
 class FixedTokens:
-    def __init__(self):
+    def __init__(self, batches):
+        self.batches = batches
         self.i, self.context_size, self.store_batch_size_prompts = 0, batches[0].shape[1], batches[0].shape[0]
     def get_batch_tokens(self, n=None):
         self.i += 1
-        return batches[(self.i - 1) % len(batches)]
+        return self.batches[(self.i - 1) % len(self.batches)]
     def reset_input_dataset(self):
         self.i = 0
 
-sae = SAE.load_from_disk(str(folder / name))
 config = get_eval_everything_config(batch_size_prompts=4, n_eval_reconstruction_batches=3, n_eval_sparsity_variance_batches=3)
-for case in told["results"].values():
-    metrics, _ = run_evals(sae, FixedTokens(), model, ActivationScaler(scaling_factor=told["scaling_factor"]), config,
-                           exclude_special_tokens=case["excluded_token_ids"] or False)
-    print(json.dumps(metrics))
+for name in sys.argv[2:]:
+    told = json.loads((folder / name / "golden.json").read_text())
+    batches = list(load_file(folder / name / "golden.safetensors")["tokens"])
+    sae = SAE.load_from_disk(str(folder / name))
+    scaler = ActivationScaler(scaling_factor=told["scaling_factor"])
+    for case in told["results"].values():
+        excluded = case["excluded_token_ids"] or False
+        metrics, _ = run_evals(sae, FixedTokens(batches), model, scaler, config, exclude_special_tokens=excluded)
+        print(json.dumps(metrics))
 """
+NAMES = ["evals_standard", "evals_hook_z"]
 
 
-@pytest.mark.parametrize("name", ["evals_standard", "evals_hook_z"])
-def test_saelens_evaluates_a_model_of_ours_as_it_does_transformerlenss(peers, name):
+@pytest.fixture(scope="module")
+def evaluated(peers):
+    """What SAELens finds: of each name its cases. Importing it takes longest, so it is one process."""
     folder = shared("fixtures", "dictionaries")
-    expected = json.loads((folder / name / "golden.json").read_text())["results"]
-    found = [json.loads(line) for line in run(EVALUATE, environment(), str(folder), name, python=peers, timeout=180).splitlines()
-             if line.startswith("{")]
-    assert len(found) == len(expected) == 2
-    for ours, theirs in zip(found, expected.values()):
+    told = [json.loads(line) for line in run(EVALUATE, environment(), str(folder), *NAMES, python=peers, timeout=240).splitlines()
+            if line.startswith("{")]
+    return dict(zip(NAMES, (told[:2], told[2:])))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_saelens_evaluates_a_model_of_ours_as_it_does_transformerlenss(evaluated, name):
+    expected = json.loads(shared("fixtures", "dictionaries", name, "golden.json").read_text())["results"]
+    assert len(evaluated[name]) == len(expected) == 2
+    for ours, theirs in zip(evaluated[name], expected.values()):
         assert set(ours) == set(theirs["metrics"])
         for group, values in theirs["metrics"].items():
             for metric, value in values.items():

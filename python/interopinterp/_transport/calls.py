@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterator
 import grpc
 
 from interopinterp._transport import status
-from interopinterp.errors import UnavailableError
+from interopinterp.errors import FailedPreconditionError
 
 _END = object()
 
@@ -29,6 +29,7 @@ class Calls:
         self._jobs: queue.SimpleQueue = queue.SimpleQueue()
         # Calls that nobody waits for: one that nobody holds is cancelled.
         self._held: set[Any] = set()
+        self._closed = False
         threading.Thread(target=self._work, name="interopinterp-grpc", daemon=True).start()
 
     def unary(self, method: Any, request: Any, **options: Any) -> Any:
@@ -89,7 +90,8 @@ class Calls:
         return ended
 
     def close(self, channel: Any) -> None:
-        """Ends the thread, and the channel with it."""
+        """Ends the thread, and the channel with it; calls in progress are cancelled, later ones refused."""
+        self._closed = True
         self._jobs.put(channel.close)
         self._jobs.put(None)
 
@@ -99,9 +101,16 @@ class Calls:
                 start()
             except Exception as error:
                 if outcome is not None:
-                    outcome.put(error if not isinstance(error, ValueError) else UnavailableError("CLOSED", f"{self._door}: {error}"))
+                    # All that grpc raises here is that the channel is closed.
+                    outcome.put(self._refusal() if isinstance(error, ValueError) else error)
 
         self._jobs.put(job)
+        # Behind the last job none is run. Asked after putting it there, so that no call slips between.
+        if self._closed and outcome is not None:
+            outcome.put(self._refusal())
+
+    def _refusal(self) -> FailedPreconditionError:
+        return FailedPreconditionError("CLIENT_CLOSED", f"This client of {self._door} was closed: connect again, and load there.")
 
     def _wait(self, outcome: queue.SimpleQueue, call: list[Any]) -> Any:
         try:

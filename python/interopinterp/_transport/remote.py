@@ -49,7 +49,7 @@ class Grpc(Transport):
     def __init__(self, address: str, token: str | None = None, credentials: Any = None, timeout: float | None = None):
         super().__init__()
         scheme, separator, rest = address.partition("://")
-        if not separator or scheme not in _SCHEMES or not rest:
+        if not separator or scheme not in _SCHEMES or not rest or scheme != "unix" and not rest.rpartition(":")[2].isdigit():
             raise InvalidArgumentError(
                 "UNKNOWN_ADDRESS", f"The address {address!r} is none of grpc://host:port, grpcs://host:port and unix:///path.")
         self.door = address

@@ -10,6 +10,11 @@ from interopinterp.errors import InterpError, from_code
 _KEY = "grpc-status-details-bin"
 _ERROR_INFO = b"google.rpc.ErrorInfo"
 _SUGGESTIONS = "suggestions"
+# What to do about failures that gRPC itself reports, by code.
+_ADVICE = {
+    4: ("DEADLINE_EXCEEDED", "The call to {door} took longer than this client waits ({message}): connect(address, timeout=seconds) sets how "
+        "long, None for ever. The model stays as it was."),
+    14: ("SERVER_UNREACHABLE", "No server answers at {door}: start it there (interp serve), or correct the address. gRPC says: {message}")}
 
 
 def error(call: Any, door: str) -> InterpError:
@@ -20,7 +25,8 @@ def error(call: Any, door: str) -> InterpError:
             reason, metadata = _error_info(value)
             if reason:
                 return from_code(code, reason, message, tuple(json.loads(metadata.get(_SUGGESTIONS, "[]"))))
-    return from_code(code, call.code().name, f"{message} ({door})")
+    reason, advice = _ADVICE.get(code, (call.code().name, "{message} ({door})"))
+    return from_code(code, reason, advice.format(door=door, message=message))
 
 
 def cancelled(door: str) -> InterpError:

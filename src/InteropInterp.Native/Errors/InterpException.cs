@@ -44,11 +44,14 @@ public sealed class InterpException : Exception
     /// <summary>A value that is wrong in itself.</summary>
     public static InterpException Invalid(string reason, string message) => new(ErrorCode.InvalidArgument, reason, message);
 
-    /// <summary>A name that does not exist; says which valid names are nearest.</summary>
+    /// <summary>A name that does not exist; says which valid names are nearest, or which there are where none is near.</summary>
     public static InterpException Unknown(string reason, string what, string name, IEnumerable<string> valid)
     {
-        var near = NearestNames.Find(name, valid);
-        return new InterpException(ErrorCode.NotFound, reason, $"Unknown {what} '{name}'.", near);
+        const int Shown = 4;
+        var names = valid.ToList();
+        var near = NearestNames.Find(name, names);
+        var some = near.Count > 0 ? "" : names.Count == 0 ? " There is none." : $" There are {string.Join(", ", names.Take(Shown).Select(n => $"'{n}'"))}{(names.Count > Shown ? $" and {names.Count - Shown} more" : "")}.";
+        return new InterpException(ErrorCode.NotFound, reason, $"Unknown {what} '{name}'.{some}", near);
     }
 
     /// <summary>An index outside its range.</summary>

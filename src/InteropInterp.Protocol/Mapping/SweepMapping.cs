@@ -36,17 +36,22 @@ public static class SweepMapping
                 SourceOneofCase.Cache => new SweepFromCache(
                     message.Cache.Activations.ToDictionary(a => a.Key, a => references.Tensor(a.Value, $"{field}.cache.activations[\"{a.Key}\"]"))),
                 SourceOneofCase.Zero => new SweepZero(),
-                _ => throw Fields.Missing($"{field}.source", "a run, a cache or zero"),
+                SourceOneofCase.Mean => new SweepMean(
+                    PlanMapping.ToEngine(message.Mean.Reference, references, $"{field}.mean.reference"), message.Mean.OverPositions),
+                SourceOneofCase.Resample => new SweepResample(
+                    PlanMapping.ToEngine(message.Resample.Reference, references, $"{field}.resample.reference"), message.Resample.Seed),
+                _ => throw Fields.Missing($"{field}.source", "a run, a cache, zero, a mean or a resample"),
             },
             Layers = SelectorMapping.ToEngine(message.Layers, $"{field}.layers") ?? Positions.All,
             PositionsSwept = SelectorMapping.ToEngine(message.Positions, $"{field}.positions") ?? Positions.All,
             Heads = SelectorMapping.ToEngine(message.Heads, $"{field}.heads") ?? Positions.All,
             SourcePositions = SelectorMapping.ToEngine(message.SourcePositions, $"{field}.source_positions") ?? Positions.All,
+            MoreMetrics = [.. message.MoreMetrics.Select((m, i) => ObjectiveMapping.ToEngine(m, references, $"{field}.more_metrics[{i}]"))],
         };
         callback = message.Callback?.Id;
         return message.MetricCase switch
         {
-            MetricOneofCase.Declared => sweep with { Metric = ObjectiveMapping.ToEngine(message.Declared, $"{field}.declared") },
+            MetricOneofCase.Declared => sweep with { Metric = ObjectiveMapping.ToEngine(message.Declared, references, $"{field}.declared") },
             MetricOneofCase.Callback => sweep with { AsksMetric = true },
             _ => throw Fields.Missing($"{field}.metric", "a declared metric or a callback"),
         };
@@ -74,11 +79,18 @@ public static class SweepMapping
                 message.Cache = new V1.ActivationMap();
                 foreach (var (point, activation) in cache.Activations) message.Cache.Activations[point] = writer.Tensor(activation);
                 break;
+            case SweepMean mean:
+                message.Mean = new V1.MeanSource { Reference = PlanMapping.ToProto(mean.Reference, writer), OverPositions = mean.OverPositions };
+                break;
+            case SweepResample resample:
+                message.Resample = new V1.ResampleSource { Reference = PlanMapping.ToProto(resample.Reference, writer), Seed = resample.Seed };
+                break;
             default:
                 message.Zero = new V1.ZeroOp();
                 break;
         }
-        if (value.Metric is { } metric) message.Declared = ObjectiveMapping.ToProto(metric);
+        message.MoreMetrics.AddRange(value.MoreMetrics.Select(m => ObjectiveMapping.ToProto(m, writer)));
+        if (value.Metric is { } metric) message.Declared = ObjectiveMapping.ToProto(metric, writer);
         else message.Callback = new V1.CallbackOp { Id = callback };
         return message;
     }
@@ -91,6 +103,7 @@ public static class SweepMapping
         Indices = { value.Indices.Select(i => new V1.IndexList { Values = { i } }) },
         PerRow = { value.PerRow ?? [] },
         Baseline = value.Baseline,
+        More = { value.Metrics.Skip(1).Select(m => new V1.SweepValues { Values = { m.Values }, PerRow = { m.PerRow ?? [] }, Baseline = m.Baseline }) },
     };
 
     private static SweepGrid ToEngine(string name, V1.Grid? custom, string field)

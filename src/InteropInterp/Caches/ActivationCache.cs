@@ -19,7 +19,8 @@ public sealed class ActivationCache : IDisposable
     /// <param name="activations">By hook point name, batch axis first where <paramref name="hasBatch"/>. Shared, not copied.</param>
     /// <param name="spans">Where each row's tokens stand on the position axis; null: they fill it.</param>
     public ActivationCache(
-        TransformerModel model, IEnumerable<KeyValuePair<string, Tensor>> activations, bool hasBatch = true, IReadOnlyList<RowSpan>? spans = null)
+        TransformerModel model, IEnumerable<KeyValuePair<string, Tensor>> activations, bool hasBatch = true,
+        IReadOnlyList<RowSpan>? spans = null)
     {
         Model = model;
         HasBatch = hasBatch;
@@ -48,12 +49,14 @@ public sealed class ActivationCache : IDisposable
         return Of(model.Model, plan, run);
     }
 
-    /// <summary>The captures of a run; they stay the run's too.</summary>
-    /// <param name="plan">What was run, with whole positions captured.</param>
+    /// <summary>
+    /// The captures of a run; they stay the run's too. Where the plan captured only some positions, those are what is counted here.
+    /// </summary>
     public static ActivationCache Of(TransformerModel model, Plan plan, RunResult run)
     {
         IReadOnlyList<RowSpan> spans = [.. plan.Rows.Select((row, i) => new RowSpan(run.Offsets[i], row.Length))];
-        return new ActivationCache(model, run.Captures, spans: spans.Distinct().Count() > 1 ? spans : null);
+        var isRagged = spans.Distinct().Count() > 1 && plan.Captures.All(c => c.Where.Positions.IsAll && c.Where.Rows.IsAll);
+        return new ActivationCache(model, run.Captures, spans: isRagged ? spans : null);
     }
 
     public bool Contains(string name) => activations.ContainsKey(FullName(name));
@@ -92,8 +95,10 @@ public sealed class ActivationCache : IDisposable
     {
         InterpException.Require(HasBatch, "NO_BATCH", "The cache has no batch axis to select rows of.");
         using var scope = NewDisposeScope();
-        var selected = activations.Select(a => KeyValuePair.Create(a.Key, AxisSlice.Take(a.Value, 0, rows.Resolve((int)a.Value.size(0), "row"))));
-        return new ActivationCache(Model, selected, spans: Spans is null ? null : [.. rows.Resolve(Spans.Count, "row").Select(r => Spans[r])]);
+        KeyValuePair<string, Tensor> Selected(KeyValuePair<string, Tensor> all) =>
+            KeyValuePair.Create(all.Key, AxisSlice.Take(all.Value, 0, rows.Resolve((int)all.Value.size(0), "row")));
+        var spans = Spans is null ? null : rows.Resolve(Spans.Count, "row").Select(r => Spans[r]).ToList();
+        return new ActivationCache(Model, activations.Select(Selected), spans: spans);
     }
 
     /// <summary>The same activations on another device ("cpu", "cuda:N").</summary>
@@ -115,9 +120,7 @@ public sealed class ActivationCache : IDisposable
     {
         if (positions.IsAll) return x;
         var axis = HasBatch ? 1 : 0;
-        return Spans is null || Spans.Any(s => s.Offset + s.Length > x.size(axis))
-            ? AxisSlice.Take(x, axis, positions.Resolve((int)x.size(axis), "position"))
-            : AxisSlice.PerRow(x, Spans, positions);
+        return Spans is null ? AxisSlice.Take(x, axis, positions.Resolve((int)x.size(axis), "position")) : AxisSlice.PerRow(x, Spans, positions);
     }
 
     private Tensor Find(string name)

@@ -40,10 +40,9 @@ internal static class ActivationCacheFile
             var spans = new List<RowSpan>();
             foreach (var part in text.Split(' '))
             {
-                var numbers = part.Split(':');
-                if (numbers.Length != 2 || !int.TryParse(numbers[0], out var offset) || !int.TryParse(numbers[1], out var length) || offset < 0 || length < 0)
-                    throw Invalid($"'{part}' is no offset:length of a row");
-                spans.Add(new RowSpan(offset, length));
+                var numbers = Array.ConvertAll(part.Split(':'), n => int.TryParse(n, out var number) && number >= 0 ? number : -1);
+                if (numbers.Length != 2 || numbers.Contains(-1)) throw Invalid($"'{part}' is no offset:length of a row");
+                spans.Add(new RowSpan(numbers[0], numbers[1]));
             }
             return spans;
         }

@@ -1,4 +1,5 @@
 using InteropInterp.Plans;
+using InteropInterp.Tensors;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Caches;
@@ -22,6 +23,8 @@ internal static class AxisSlice
         var count = places[0].Length;
         InterpException.Require(places.All(p => p.Length == count), "POSITIONS_RAGGED",
             $"The positions {positions} are not equally many in every row; name the same number of each.");
+        InterpException.Require(places.SelectMany(p => p).All(p => p < x.size(1)) && x.size(0) == spans.Count, "ROW_SPANS",
+            $"The cache has {spans.Count} rows that end at {string.Join(", ", spans.Select(s => s.Offset + s.Length))}; the activation is {x.Shown()}.");
         var index = tensor(places.SelectMany(p => p).ToArray(), [spans.Count, count], device: x.device);
         var shape = x.shape;
         shape[1] = count;

@@ -15,18 +15,18 @@ namespace InteropInterp.Caches;
 public static class DirectLogitAttribution
 {
     /// <returns>Components that, but for <see cref="AttributionUnit.Layer"/>, sum to the logit or logit difference.</returns>
-    /// <exception cref="InterpException">ATTRIBUTION_ROWS, TOKEN_OUT_OF_RANGE, ATTRIBUTION_PLAN, NO_MLP; what the plan is refused for; CANCELLED.</exception>
+    /// <exception cref="InterpException">ATTRIBUTION_PLAN, ATTRIBUTION_ROWS, POSITIONS_RAGGED, TOKEN_OUT_OF_RANGE, NO_MLP; CANCELLED.</exception>
     public static DirectLogitAttributionResult Run(
-        TransformerModel model, Plan plan, DirectLogitAttributionOptions options, ExecutionOptions? execution = null, CancellationToken cancellation = default)
+        TransformerModel model, Plan plan, DirectLogitAttributionOptions options, ExecutionOptions? execution = null,
+        CancellationToken cancellation = default)
     {
         Check(plan, options);
         using var holding = DeviceLeases.Of(model.Device).Acquire(cancellation);
         using var scope = NewDisposeScope();
         using var mode = no_grad();
         var where = new Selector { Positions = options.Positions };
-        using var run = PlanRunner.Run(
-            model, plan with { Outputs = Outputs.None, Captures = [.. Points(model.Config, options.Unit).Select(p => new Capture(p) { Where = where })] },
-            execution, cancellation);
+        var captures = Points(model.Config, options.Unit).Select(p => new Capture(p) { Where = where });
+        using var run = PlanRunner.Run(model, plan with { Outputs = Outputs.None, Captures = [.. captures] }, execution, cancellation);
         // Every row is cut to the same positions already.
         using var cache = new ActivationCache(model, run.Captures);
         var rows = new List<Tensor>();
@@ -37,9 +37,15 @@ public static class DirectLogitAttribution
             var (token, incorrect) = (At(options.Tokens, row), options.Incorrect is { } other ? At(other, row) : (int?)null);
             using var direction = LogitDirections.Of(model, token, incorrect);
             using var parts = Attributed(one, options.Unit, direction);
-            var constant = LogitDirections.Constant(model, token, incorrect);
-            rows.Add(options.Unit == AttributionUnit.Layer ? parts.Values.alias() : cat([parts.Values, constant.expand(1, 1, parts.Values.size(2))], 0));
-            labels = options.Unit == AttributionUnit.Layer ? parts.Labels : [.. parts.Labels, "b_U"];
+            if (options.Unit == AttributionUnit.Layer)
+            {
+                rows.Add(parts.Values.alias());
+                labels = parts.Labels;
+                continue;
+            }
+            var constant = LogitDirections.Constant(model, token, incorrect).expand(1, 1, parts.Values.size(2));
+            rows.Add(cat([parts.Values, constant], 0));
+            labels = [.. parts.Labels, "b_U"];
         }
         return new DirectLogitAttributionResult(cat([.. rows], 1).DetachFromDisposeScope(), labels);
     }

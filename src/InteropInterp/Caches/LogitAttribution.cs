@@ -1,4 +1,5 @@
 using InteropInterp.Plans;
+using InteropInterp.Tensors;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Caches;
@@ -26,8 +27,9 @@ public static class LogitAttribution
         // [batch, d_model] counts rows, not positions.
         var aligned = cache.HasBatch && tokens.dim() == 1 ? directions.unsqueeze(1) : directions;
         var (axes, place) = (aligned.shape[..^1], scaled.shape[1..^1]);
-        InterpException.Require(axes.Length <= place.Length && axes.Zip(place[^axes.Length..]).All(x => x.First == 1 || x.First == x.Second), "TOKENS_SHAPE",
-            $"The tokens are [{string.Join(", ", tokens.shape)}] and the stack is [{string.Join(", ", stack.shape)}]: one token, one per row, or one per row and position is expected.");
+        var fits = axes.Length <= place.Length && axes.Zip(place[^axes.Length..]).All(x => x.First == 1 || x.First == x.Second);
+        InterpException.Require(fits, "TOKENS_SHAPE",
+            $"The tokens are {tokens.Shown()} and the stack is {stack.Shown()}: one token, one per row, or one per row and position is expected.");
         return (scaled * aligned).sum(-1).DetachFromDisposeScope();
     }
 }

@@ -1,5 +1,6 @@
 using InteropInterp.Models;
 using InteropInterp.Native.Operators;
+using InteropInterp.Tensors;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Caches;
@@ -20,7 +21,7 @@ public static class LogitDirections
         using var scope = NewDisposeScope();
         using var mode = no_grad();
         InterpException.Require(incorrect is null || incorrect.shape.SequenceEqual(tokens.shape), "TOKENS_SHAPE",
-            $"The tokens are [{string.Join(", ", tokens.shape)}] and those they are compared with [{string.Join(", ", incorrect?.shape ?? [])}]: as many of both are expected.");
+            $"The tokens are {tokens.Shown()} and those they are compared with {incorrect.Shown()}: as many of both are expected.");
         var directions = Columns(model, tokens);
         if (incorrect is not null) directions = directions - Columns(model, incorrect);
         if (model.Weights.FinalNorm is { } norm) directions = directions * norm.Weight;
@@ -49,11 +50,9 @@ public static class LogitDirections
 
     private static Tensor Columns(TransformerModel model, Tensor tokens)
     {
-        var vocabulary = model.Config.OutputVocabularySize;
         var ids = tokens.to(ScalarType.Int64).flatten();
         foreach (var id in ids.cpu().data<long>().ToArray())
-            if (id < 0 || id >= vocabulary)
-                throw InterpException.OutOfRange("TOKEN_OUT_OF_RANGE", $"The token {id} is out of range: the vocabulary has {vocabulary}.");
+            model.Config.CheckPredicted(id);
         return model.Weights.Unembed.index_select(0, ids.to(model.Device)).view([.. tokens.shape, model.Config.ModelWidth]);
     }
 }

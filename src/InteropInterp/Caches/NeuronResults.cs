@@ -7,7 +7,7 @@ namespace InteropInterp.Caches;
 public static class NeuronResults
 {
     /// <summary>What neurons of one MLP add: [batch, pos, neuron, d_model], without b_out; the caller owns it.</summary>
-    /// <param name="projectOnto">Directions [d_model] or [d_model, outputs]: [batch, pos, neuron] or [..., neuron, outputs] instead.</param>
+    /// <param name="projectOnto">Directions [d_model] or [d_model, outputs]: [batch, pos, neuron] or [..., outputs] instead.</param>
     /// <exception cref="InterpException">NO_MLP, NOT_CACHED, NEURON_OUT_OF_RANGE, POSITION_OUT_OF_RANGE, DIRECTION_SHAPE.</exception>
     public static Tensor NeuronResult(
         this ActivationCache cache, int layer, Positions? neurons = null, Positions? positions = null, Tensor? projectOnto = null)
@@ -28,7 +28,8 @@ public static class NeuronResults
     /// <param name="projectOnto">Directions [d_model] or [d_model, outputs] to see it along, after the norm if that is asked for.</param>
     /// <exception cref="InterpException">As <see cref="NeuronResult"/>; LAYER_OUT_OF_RANGE; NOTHING_TO_STACK.</exception>
     public static ResidualComponents StackNeuronResults(
-        this ActivationCache cache, StackOptions? options = null, Positions? neurons = null, bool includeRemainder = false, Tensor? projectOnto = null)
+        this ActivationCache cache, StackOptions? options = null, Positions? neurons = null, bool includeRemainder = false,
+        Tensor? projectOnto = null)
     {
         options ??= new StackOptions();
         using var scope = NewDisposeScope();

@@ -1,5 +1,6 @@
 using InteropInterp.Models;
 using InteropInterp.Native.Operators;
+using InteropInterp.Tensors;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Caches;
@@ -21,7 +22,7 @@ public static class NormScaling
         if (!cache.Model.Config.HasNorm) return stack.alias().DetachFromDisposeScope();
         var scale = cache.NormScale(options ?? new StackOptions());
         InterpException.Require(stack.dim() == scale.dim() + 1 && stack.size(-2) == scale.size(-2), "STACK_SHAPE",
-            $"The stack is [{string.Join(", ", stack.shape)}] and the scales are [{string.Join(", ", scale.shape)}]: take the same positions of both.");
+            $"The stack is {stack.Shown()} and the scales are {scale.Shown()}: take the same positions of both.");
         var centred = cache.Model.Config.IsRms ? stack : stack - stack.mean([-1], keepdim: true);
         return (centred / scale).DetachFromDisposeScope();
     }

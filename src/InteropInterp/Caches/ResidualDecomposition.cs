@@ -4,7 +4,9 @@ using static TorchSharp.torch;
 
 namespace InteropInterp.Caches;
 
-/// <summary>The residual stream as it grows, and as a sum of what blocks write (TransformerLens's accumulated_resid, decompose_resid).</summary>
+/// <summary>
+/// The residual stream as it grows, and as a sum of what blocks write (TransformerLens's accumulated_resid, decompose_resid).
+/// </summary>
 public static class ResidualDecomposition
 {
     /// <summary>
@@ -13,7 +15,8 @@ public static class ResidualDecomposition
     /// </summary>
     /// <param name="includeMiddle">Also the stream before each MLP.</param>
     /// <exception cref="InterpException">NOT_CACHED, LAYER_OUT_OF_RANGE, POSITION_OUT_OF_RANGE.</exception>
-    public static ResidualComponents AccumulatedResidual(this ActivationCache cache, StackOptions? options = null, bool includeMiddle = false)
+    public static ResidualComponents AccumulatedResidual(
+        this ActivationCache cache, StackOptions? options = null, bool includeMiddle = false)
     {
         options ??= new StackOptions();
         using var scope = NewDisposeScope();

@@ -30,7 +30,9 @@ public sealed record StackOptions
                 $"The layer is {layer}; the model has {config.LayerCount}: 0 to {config.LayerCount}, the last being the end.");
         if (!MlpInput) return layer;
         InterpException.Require(config.HasMlp && !config.ParallelBlocks && layer < config.LayerCount, "NO_MLP_INPUT",
-            layer == config.LayerCount ? "Behind the last block no MLP reads the stream; name the block." : "No MLP of this model reads a stream of its own.");
+            layer == config.LayerCount
+                ? "Behind the last block no MLP reads the stream; name the block."
+                : "No MLP of this model reads a stream of its own.");
         return layer;
     }
 }

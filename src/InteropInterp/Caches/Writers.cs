@@ -1,4 +1,5 @@
 using InteropInterp.Native.Operators;
+using InteropInterp.Tensors;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Caches;
@@ -19,8 +20,9 @@ internal sealed class Writers
     public Writers(ActivationCache cache, StackOptions options, Tensor? projectOnto)
     {
         var config = cache.Model.Config;
-        InterpException.Require(projectOnto is null || (projectOnto.dim() is 1 or 2 && projectOnto.size(0) == config.ModelWidth), "DIRECTION_SHAPE",
-            $"The directions are [{string.Join(", ", projectOnto?.shape ?? [])}]; [{config.ModelWidth}] or [{config.ModelWidth}, outputs] is expected.");
+        var fits = projectOnto is null || (projectOnto.dim() is 1 or 2 && projectOnto.size(0) == config.ModelWidth);
+        InterpException.Require(fits, "DIRECTION_SHAPE",
+            $"The directions are {projectOnto.Shown()}; [{config.ModelWidth}] or [{config.ModelWidth}, outputs] is expected.");
         isRms = config.IsRms;
         isSingle = projectOnto?.dim() == 1;
         directions = projectOnto?.to(cache.Model.DataType, cache.Model.Device);

@@ -21,7 +21,8 @@ public static class AttentionCircuits
     public static FactoredMatrix OV(TransformerModel model, int layer) => new(Heads(model, "V", layer), Heads(model, "O", layer));
 
     /// <summary>W_Q W_Kᵀ of the heads of a layer: [head, d_model, d_model].</summary>
-    public static FactoredMatrix QK(TransformerModel model, int layer) => new(Heads(model, "Q", layer), Heads(model, "K", layer).transpose(-2, -1));
+    public static FactoredMatrix QK(TransformerModel model, int layer) =>
+        new(Heads(model, "Q", layer), Heads(model, "K", layer).transpose(-2, -1));
 
     private static Tensor All(TransformerModel model, string which)
     {

@@ -24,13 +24,13 @@ public static class BigramTable
     /// <param name="position">Where the token stands, if its position is to be added; null: it is left out.</param>
     /// <exception cref="InterpException">TOKEN_OUT_OF_RANGE, POSITION_OUT_OF_RANGE, INVALID_OPTION; CANCELLED.</exception>
     public static IReadOnlyList<Bigram> Of(
-        TransformerModel model, IReadOnlyList<int>? tokens = null, int top = 5, int? position = null, CancellationToken cancellation = default)
+        TransformerModel model, IReadOnlyList<int>? tokens = null, int top = 5, int? position = null,
+        CancellationToken cancellation = default)
     {
         var config = model.Config;
         tokens ??= [.. Enumerable.Range(0, config.VocabularySize)];
         foreach (var token in tokens)
-            if (token < 0 || token >= config.VocabularySize)
-                throw InterpException.OutOfRange("TOKEN_OUT_OF_RANGE", $"The token {token} is out of range: the vocabulary has {config.VocabularySize}.");
+            config.CheckToken(token);
         InterpException.Require(top > 0, "INVALID_OPTION", $"{top} successors are asked for; at least one is needed.");
         var table = new List<Bigram>(tokens.Count);
         foreach (var block in tokens.Chunk((int)Math.Max(1, BlockSize / config.OutputVocabularySize)))
@@ -40,11 +40,11 @@ public static class BigramTable
             using var mode = no_grad();
             var stream = model.Weights.Embed.index_select(0, tensor(Array.ConvertAll(block, t => (long)t), device: model.Device));
             if (position is { } at) stream = stream.Plus(Position(model, at));
-            var (values, places) = model.Unembed(stream).log_softmax(-1).topk((int)Math.Min(top, config.OutputVocabularySize), -1, true, true);
+            var (values, places) = model.Unembed(stream).log_softmax(-1).topk(Math.Min(top, config.OutputVocabularySize), -1, true, true);
             var logProbs = values.to(ScalarType.Float64).cpu().data<double>().ToArray();
             var next = places.cpu().data<long>().ToArray();
-            var width = next.Length / block.Length;
-            table.AddRange(block.Select((token, i) => new Bigram(token, [.. Enumerable.Range(i * width, width).Select(n => ((int)next[n], logProbs[n]))])));
+            var successors = next.Zip(logProbs, (t, p) => ((int)t, p)).Chunk(next.Length / block.Length);
+            table.AddRange(block.Zip(successors, (token, found) => new Bigram(token, found)));
         }
         return table;
     }

@@ -44,7 +44,7 @@ public static class CircuitEigenvalues
     {
         var config = model.Config;
         InterpException.Require(config.VocabularySize == config.OutputVocabularySize, "NOT_SQUARE",
-            $"The model reads {config.VocabularySize} tokens and predicts {config.OutputVocabularySize}: its circuits from tokens to logits have no eigenvalues.");
+            $"The model reads {config.VocabularySize} tokens and predicts {config.OutputVocabularySize}: from one to the other there are no eigenvalues.");
         return model.Weights.Embed;
     }
 }

@@ -1,5 +1,6 @@
 using InteropInterp.Caches;
 using InteropInterp.Plans;
+using InteropInterp.Tensors;
 
 namespace InteropInterp.Circuits;
 
@@ -35,6 +36,6 @@ internal static class FactoredIndex
         return new FactoredMatrix(a, b);
     }
 
-    private static void CheckCount(FactoredMatrix matrix, int count) => InterpException.Require(count <= matrix.Dimensions, "TOO_MANY_INDICES",
-        $"{count} indices for a factored matrix of {matrix.Dimensions} axes [{string.Join(", ", matrix.Shape)}].");
+    private static void CheckCount(FactoredMatrix matrix, int count) => InterpException.Require(
+        count <= matrix.Dimensions, "TOO_MANY_INDICES", $"{count} indices for a factored matrix of {matrix.Dimensions} axes {matrix.Shape.Shown()}.");
 }

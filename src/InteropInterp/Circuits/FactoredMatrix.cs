@@ -1,6 +1,7 @@
 using InteropInterp.Native.Interop;
 using InteropInterp.Native.Operators;
 using InteropInterp.Plans;
+using InteropInterp.Tensors;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Circuits;
@@ -16,9 +17,9 @@ public sealed class FactoredMatrix
     {
         var (left, right) = (a.shape, b.shape);
         foreach (var shape in new[] { left, right })
-            InterpException.Require(shape.Length >= 2, "NOT_A_MATRIX", $"A factor is [{string.Join(", ", shape)}]; [..., rows, columns] is expected.");
+            InterpException.Require(shape.Length >= 2, "NOT_A_MATRIX", $"A factor is {shape.Shown()}; [..., rows, columns] is expected.");
         InterpException.Require(left[^1] == right[^2], "FACTORS_DO_NOT_MATCH",
-            $"A is [{string.Join(", ", left)}] and B [{string.Join(", ", right)}]: A's last axis ({left[^1]}) must be as long as B's last but one ({right[^2]}).");
+            $"A is {left.Shown()} and B {right.Shown()}: A's last axis ({left[^1]}) must be as long as B's last but one ({right[^2]}).");
         var leading = Leading(left[..^2], right[..^2]);
         (Rows, Middle, Columns) = (left[^2], left[^1], right[^1]);
         A = a.expand([.. leading, Rows, Middle]);
@@ -67,7 +68,7 @@ public sealed class FactoredMatrix
     public FactoredMatrix Times(Tensor right)
     {
         InterpException.Require(right.dim() >= 2 && right.size(-2) == Columns, "FACTORS_DO_NOT_MATCH",
-            $"[{string.Join(", ", Shape)}] times [{string.Join(", ", right.shape)}]: [..., {Columns}, n] is expected.");
+            $"{Shape.Shown()} times {right.Shown()}: [..., {Columns}, n] is expected.");
         return Columns > Middle ? new FactoredMatrix(A, B.MatMul(right)) : new FactoredMatrix(AB, right);
     }
 
@@ -77,7 +78,7 @@ public sealed class FactoredMatrix
     public FactoredMatrix After(Tensor left)
     {
         InterpException.Require(left.dim() >= 2 && left.size(-1) == Rows, "FACTORS_DO_NOT_MATCH",
-            $"[{string.Join(", ", left.shape)}] times [{string.Join(", ", Shape)}]: [..., n, {Rows}] is expected.");
+            $"{left.Shown()} times {Shape.Shown()}: [..., n, {Rows}] is expected.");
         return Rows > Middle ? new FactoredMatrix(left.MatMul(A), B) : new FactoredMatrix(left, AB);
     }
 
@@ -151,7 +152,9 @@ public sealed class FactoredMatrix
         return new FactoredMatrix(A.unsqueeze(axis), B.unsqueeze(axis));
     }
 
-    /// <summary>One index per axis, from the first (negative: from the end). Leading axes go; rows and columns stay as axes of length 1.</summary>
+    /// <summary>
+    /// One index per axis, from the first (negative: from the end). Leading axes go; rows and columns stay as axes of length 1.
+    /// </summary>
     /// <exception cref="InterpException">TOO_MANY_INDICES, INDEX_OUT_OF_RANGE.</exception>
     public FactoredMatrix this[params int[] indices] => FactoredIndex.At(this, indices);
 
@@ -162,7 +165,7 @@ public sealed class FactoredMatrix
     /// <summary>Both factors to the enclosing scope.</summary>
     public FactoredMatrix MoveToOuterDisposeScope() => new(A.MoveToOuterDisposeScope(), B.MoveToOuterDisposeScope());
 
-    /// <summary>R_A B [..., k, rdim]: diag(S) Vᵀ up to a rotation from the left, which no norm of a product from the right sees.</summary>
+    /// <summary>R_A B [..., k, rdim]: diag(S) Vᵀ up to a rotation from the left, which no norm of a product sees.</summary>
     internal Tensor RotatedLeft() => linalg.qr(A).R.MatMul(B);
 
     /// <summary>A R_Bᵀ [..., ldim, k]: likewise for products from the left.</summary>
@@ -175,7 +178,7 @@ public sealed class FactoredMatrix
         throw InterpException.Precondition("NOT_FINITE", "The product holds numbers that are not finite; it has no decomposition.");
     }
 
-    public override string ToString() => $"FactoredMatrix [{string.Join(", ", Shape)}], hidden {Middle}";
+    public override string ToString() => $"FactoredMatrix {Shape.Shown()}, hidden {Middle}";
 
     private static long[] Leading(long[] a, long[] b)
     {
@@ -184,7 +187,7 @@ public sealed class FactoredMatrix
         {
             long x = i <= a.Length ? a[^i] : 1, y = i <= b.Length ? b[^i] : 1;
             InterpException.Require(x == y || x == 1 || y == 1, "FACTORS_DO_NOT_MATCH",
-                $"The leading axes [{string.Join(", ", a)}] and [{string.Join(", ", b)}] do not broadcast.");
+                $"The leading axes {a.Shown()} and {b.Shown()} do not broadcast.");
             leading[^i] = Math.Max(x, y);
         }
         return leading;

@@ -32,11 +32,9 @@ public sealed record SingularDirections(Tensor Values, Tensor Logits) : IDisposa
     public static SingularDirections Of(TransformerModel model, DirectionSource source, int layer, int head = 0, int count = 10)
     {
         var config = model.Config;
-        if (layer < 0 || layer >= config.LayerCount)
-            throw InterpException.OutOfRange("LAYER_OUT_OF_RANGE", $"The layer is {layer}; the model has {config.LayerCount}.");
-        if (source == DirectionSource.OV && (head < 0 || head >= config.HeadCount))
-            throw InterpException.OutOfRange("HEAD_OUT_OF_RANGE", $"The head is {head}; a layer has {config.HeadCount}.");
-        if (source != DirectionSource.OV && !config.HasMlp) throw InterpException.Precondition("NO_MLP", "The model has attention only: there is no MLP.");
+        config.CheckLayer(layer);
+        if (source == DirectionSource.OV) config.CheckHead(head);
+        else if (!config.HasMlp) throw InterpException.Precondition("NO_MLP", "The model has attention only: there is no MLP.");
         InterpException.Require(count > 0, "INVALID_OPTION", $"{count} directions are asked for; at least one is needed.");
         using var scope = NewDisposeScope();
         using var mode = no_grad();
@@ -51,8 +49,12 @@ public sealed record SingularDirections(Tensor Values, Tensor Logits) : IDisposa
     public (IReadOnlyList<int> Positive, IReadOnlyList<int> Negative) Tokens(int direction, int count)
     {
         using var scope = NewDisposeScope();
-        IReadOnlyList<int> Top(bool largest) =>
-            [.. Logits.select(1, direction).topk((int)Math.Min(count, Logits.size(0)), 0, largest, true).indexes.cpu().data<long>().ToArray().Select(t => (int)t)];
+        IReadOnlyList<int> Top(bool largest)
+        {
+            var places = Logits.select(1, direction).topk((int)Math.Min(count, Logits.size(0)), 0, largest, true).indexes;
+            return [.. places.cpu().data<long>().ToArray().Select(t => (int)t)];
+        }
+
         return (Top(true), Top(false));
     }
 
@@ -65,7 +67,8 @@ public sealed record SingularDirections(Tensor Values, Tensor Logits) : IDisposa
     private static (Tensor Values, Tensor Directions) Mlp(TransformerModel model, DirectionSource source, int layer)
     {
         // Both [d_mlp, d_model]: what is read, through the weight of the norm before it, or what is written.
-        var matrix = source == DirectionSource.MlpOut ? model.StateDict[$"blocks.{layer}.mlp.W_out"] : model.StateDict[$"blocks.{layer}.mlp.W_in"].t();
+        var block = $"blocks.{layer}.mlp.";
+        var matrix = source == DirectionSource.MlpOut ? model.StateDict[$"{block}W_out"] : model.StateDict[$"{block}W_in"].t();
         if (source == DirectionSource.MlpIn && model.Weights.Blocks[layer].Ln2 is { } norm) matrix = matrix * norm.Weight;
         var parts = Dispatcher.CallMany("aten::linalg_svd", "", 3, matrix, false, Dispatcher.Argument.None);
         return (parts[1], parts[2].t());

@@ -6,11 +6,12 @@ namespace InteropInterp.Circuits;
 /// <summary>What a head does with a source token: [source] ... [destination] -> [out].</summary>
 /// <param name="Source">The token that is attended to.</param>
 /// <param name="Destinations">
-/// Tokens that attend to it most, most first, with x_q QK x_kᵀ, scaled as scores are, less its mean over all source tokens: only within one destination do
-/// scores compare, and their mean does nothing.
+/// Tokens that attend to it most, most first, with x_q QK x_kᵀ, scaled as scores are, less its mean over all source tokens: only
+/// within one destination do scores compare, and their mean does nothing.
 /// </param>
 /// <param name="Outs">Tokens that it makes likelier, most first, with their logits less the mean logit.</param>
-public sealed record SkipTrigram(int Source, IReadOnlyList<(int Token, double Score)> Destinations, IReadOnlyList<(int Token, double Logit)> Outs);
+public sealed record SkipTrigram(
+    int Source, IReadOnlyList<(int Token, double Score)> Destinations, IReadOnlyList<(int Token, double Logit)> Outs);
 
 /// <summary>
 /// Tables of skip-trigrams of a head, from its QK and OV circuits (Elhage et al. 2021): all that a one-layer model knows beside
@@ -42,8 +43,12 @@ public static class SkipTrigrams
         return [.. sources.Select((source, i) => new SkipTrigram(source, Pairs(destinations, i), Pairs(outs, i)))];
     }
 
-    private static IReadOnlyList<int> Strongest(FactoredMatrix ov, int count, CancellationToken cancellation) =>
-        [.. TopEntries.Of(ov, count * count, cancellation).Select(e => e.Row).Distinct().Take(count)];
+    private static IReadOnlyList<int> Strongest(FactoredMatrix ov, int count, CancellationToken cancellation)
+    {
+        var best = TopEntries.OfRows(ov, 1, cancellation).Values.flatten();
+        var places = best.topk((int)Math.Min(count, best.size(0)), 0, true, true).indexes;
+        return [.. places.cpu().data<long>().ToArray().Select(row => (int)row)];
+    }
 
     private static IReadOnlyList<(int Token, double Value)> Pairs((Tensor Columns, Tensor Values) table, int row)
     {
@@ -55,11 +60,8 @@ public static class SkipTrigrams
     {
         var config = model.Config;
         InterpException.Require(config.LayerCount > 0, "NO_LAYERS", "The model has no blocks, and so no heads.");
-        if (head < 0 || head >= config.HeadCount)
-            throw InterpException.OutOfRange("HEAD_OUT_OF_RANGE", $"The head is {head}; a layer has {config.HeadCount}.");
-        foreach (var token in sources ?? [])
-            if (token < 0 || token >= config.VocabularySize)
-                throw InterpException.OutOfRange("TOKEN_OUT_OF_RANGE", $"The token {token} is out of range: the vocabulary has {config.VocabularySize}.");
+        config.CheckHead(head);
+        foreach (var token in sources ?? []) config.CheckToken(token);
         InterpException.Require(top > 0, "INVALID_OPTION", $"{top} entries are asked for; at least one is needed.");
     }
 }

@@ -29,12 +29,14 @@ public sealed record TermImportance(IReadOnlyList<double> Losses)
     {
         var config = model.Config;
         if (config.HasMlp)
-            throw InterpException.Precondition("NOT_ATTENTION_ONLY", "Paths through MLPs are no sum of terms: the order of a term is defined for attention-only models.");
-        InterpException.Require(rows.Select(r => r.Length).Distinct().Count() == 1, "ROWS_RAGGED", "Term importance is measured over rows of one length.");
+            throw InterpException.Precondition("NOT_ATTENTION_ONLY",
+                "Paths through MLPs are no sum of terms: the order of a term is defined for attention-only models.");
+        InterpException.Require(rows.Select(r => r.Length).Distinct().Count() == 1, "ROWS_RAGGED",
+            "Term importance is measured over rows of one length.");
         string[] scales = config.HasNorm ? [.. Points(config, "ln1.hook_scale"), "ln_final.hook_scale"] : [];
         IReadOnlyList<string> fixedPoints = [.. Points(config, "attn.hook_pattern"), .. scales];
         using var whole = PlanRunner.Run(
-            model, new Plan { Rows = rows, Outputs = new Outputs { Loss = true }, Captures = [.. fixedPoints.Select(p => new Capture(p))] }, options, cancellation);
+            model, new Plan { Rows = rows, Captures = [.. fixedPoints.Select(p => new Capture(p))] }, options, cancellation);
         using var scope = NewDisposeScope();
         // Regions of patterns count queries before heads.
         var frozen = fixedPoints.Select(point => new Intervention(

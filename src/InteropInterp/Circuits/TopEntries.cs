@@ -1,4 +1,5 @@
 using InteropInterp.Native.Devices;
+using InteropInterp.Tensors;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Circuits;
@@ -17,7 +18,7 @@ public static class TopEntries
     /// <exception cref="InterpException">NOT_A_MATRIX, INVALID_OPTION; CANCELLED between two blocks.</exception>
     public static IReadOnlyList<MatrixEntry> Of(FactoredMatrix matrix, int count, CancellationToken cancellation = default)
     {
-        InterpException.Require(matrix.Dimensions == 2, "NOT_A_MATRIX", $"The matrix is [{string.Join(", ", matrix.Shape)}]; take that of one head.");
+        InterpException.Require(matrix.Dimensions == 2, "NOT_A_MATRIX", $"The matrix is {matrix.Shape.Shown()}; take that of one head.");
         InterpException.Require(count > 0, "INVALID_OPTION", $"{count} entries are asked for; at least one is needed.");
         var found = new List<MatrixEntry>();
         var step = (int)Math.Clamp(BlockSize / matrix.Columns, 1, matrix.Rows);

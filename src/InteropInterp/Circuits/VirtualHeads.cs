@@ -39,11 +39,10 @@ public static class VirtualHeads
         var last = -1;
         foreach (var (layer, head) in heads.Select(h => (h.Layer, h.Head)))
         {
-            if (layer < 0 || layer >= model.Config.LayerCount)
-                throw InterpException.OutOfRange("LAYER_OUT_OF_RANGE", $"The layer is {layer}; the model has {model.Config.LayerCount}.");
-            if (head < 0 || head >= model.Config.HeadCount)
-                throw InterpException.OutOfRange("HEAD_OUT_OF_RANGE", $"The head is {head}; a layer has {model.Config.HeadCount}.");
-            InterpException.Require(layer > last, "VIRTUAL_HEAD", $"L{layer}H{head} does not come after layer {last}: name heads of rising layers.");
+            model.Config.CheckLayer(layer);
+            model.Config.CheckHead(head);
+            InterpException.Require(layer > last, "VIRTUAL_HEAD",
+                $"L{layer}H{head} does not come after layer {last}: name heads of rising layers.");
             last = layer;
         }
     }

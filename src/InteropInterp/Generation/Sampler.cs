@@ -1,4 +1,5 @@
 using InteropInterp.Native.Operators;
+using InteropInterp.Randomness;
 using TorchSharp;
 using static TorchSharp.torch;
 

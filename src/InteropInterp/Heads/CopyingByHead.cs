@@ -19,11 +19,13 @@ public static class CopyingByHead
     /// <returns>[layer][head], 0 to 1.</returns>
     /// <exception cref="InterpException">REPEATED_TOKENS; what the plan is refused for; CANCELLED.</exception>
     public static double[][] Measure(
-        TransformerModel model, IReadOnlyList<int[]> segments, int? start, ExecutionOptions? options = null, CancellationToken cancellation = default)
+        TransformerModel model, IReadOnlyList<int[]> segments, int? start, ExecutionOptions? options = null,
+        CancellationToken cancellation = default)
     {
         var config = model.Config;
         InterpException.Require(segments.Count > 0, "NO_ROWS", "Copying is measured on at least one segment.");
-        InterpException.Require(segments.All(s => s.Distinct().Count() == s.Length), "REPEATED_TOKENS", "Copying is measured on tokens that do not repeat.");
+        InterpException.Require(segments.All(s => s.Distinct().Count() == s.Length), "REPEATED_TOKENS",
+            "Copying is measured on tokens that do not repeat.");
         var first = start is null ? 0 : 1;
         using var run = PlanRunner.Run(model, new Plan
         {

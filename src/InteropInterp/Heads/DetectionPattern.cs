@@ -3,7 +3,9 @@ using static TorchSharp.torch;
 
 namespace InteropInterp.Heads;
 
-/// <summary>Where heads of a known kind attend on a row, as ones in [query, key] (TransformerLens's head_detector). In the current scope.</summary>
+/// <summary>
+/// Where heads of a known kind attend on a row, as ones in [query, key] (TransformerLens's head_detector). In the current scope.
+/// </summary>
 public static class DetectionPattern
 {
     /// <summary>The names there are.</summary>

@@ -1,17 +1,20 @@
 using InteropInterp.Models;
 using InteropInterp.Plans;
 using InteropInterp.Plans.Execution;
+using InteropInterp.Tensors;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Heads;
 
-/// <summary>Which heads attend as a pattern says (TransformerLens's head_detector.detect_head). Patterns are compared where they are computed.</summary>
+/// <summary>
+/// Which heads attend as a pattern says (TransformerLens's head_detector.detect_head). Patterns are compared where they are computed.
+/// </summary>
 public static class HeadDetector
 {
     /// <summary>Scores against a named kind of head; of several rows the mean.</summary>
     /// <param name="kind">One of <see cref="DetectionPattern.Names"/>.</param>
     /// <returns>[layer][head].</returns>
-    /// <exception cref="InterpException">UNKNOWN_HEAD_KIND, SEQUENCE_TOO_SHORT, HEAD_OUT_OF_RANGE; what the plan is refused for; CANCELLED.</exception>
+    /// <exception cref="InterpException">UNKNOWN_HEAD_KIND, SEQUENCE_TOO_SHORT, HEAD_OUT_OF_RANGE; CANCELLED.</exception>
     public static double[][] Detect(
         TransformerModel model, IReadOnlyList<Row> rows, string kind, HeadDetectorOptions? options = null, ExecutionOptions? execution = null,
         CancellationToken cancellation = default)
@@ -41,8 +44,9 @@ public static class HeadDetector
         InterpException.Require(length > 1, "SEQUENCE_TOO_SHORT", $"The row has {length} token; heads attend among at least two.");
         using var scope = NewDisposeScope();
         using var mode = no_grad();
-        InterpException.Require(pattern.shape.SequenceEqual([length, length]) && pattern.triu(1).count_nonzero().item<long>() == 0, "PATTERN_SHAPE",
-            $"The pattern is [{string.Join(", ", pattern.shape)}]; a lower triangular [{length}, {length}], as the row has tokens, is expected.");
+        var fits = pattern.shape.SequenceEqual([length, length]) && pattern.triu(1).count_nonzero().item<long>() == 0;
+        InterpException.Require(fits, "PATTERN_SHAPE",
+            $"The pattern is {pattern.Shown()}; a lower triangular [{length}, {length}], as the row has tokens, is expected.");
         var heads = Heads(model.Config, options);
         var transform = new PatternOverlap(pattern, Counted(length, options), options.Error);
         using var run = PlanRunner.Run(model, new Plan
@@ -72,8 +76,10 @@ public static class HeadDetector
         if (options.Heads is null)
             return [.. Enumerable.Range(0, config.LayerCount).SelectMany(l => Enumerable.Range(0, config.HeadCount).Select(h => (l, h)))];
         foreach (var (layer, head) in options.Heads)
-            if (layer < 0 || layer >= config.LayerCount || head < 0 || head >= config.HeadCount)
-                throw InterpException.OutOfRange("HEAD_OUT_OF_RANGE", $"There is no head L{layer}H{head}: the model has {config.LayerCount} layers of {config.HeadCount}.");
+        {
+            config.CheckLayer(layer);
+            config.CheckHead(head);
+        }
         return options.Heads;
     }
 

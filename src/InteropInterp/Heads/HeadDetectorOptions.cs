@@ -3,7 +3,7 @@ namespace InteropInterp.Heads;
 /// <summary>How patterns are compared.</summary>
 public enum PatternError
 {
-    /// <summary>TransformerLens's "mul": the share of a head's counted attention that lies on the pattern; 0 where none is counted.</summary>
+    /// <summary>TransformerLens's "mul": the share of a head's counted attention that is on the pattern; 0 where none counts.</summary>
     Multiplied,
 
     /// <summary>

@@ -20,17 +20,19 @@ public static class PrefixMatching
         TransformerModel model, IReadOnlyList<int[]> segments, int? start, int repeats = 4, ExecutionOptions? options = null,
         CancellationToken cancellation = default)
     {
-        InterpException.Require(segments.Count > 0 && repeats > 1 && segments.All(s => s.Length == segments[0].Length && s.Length > 1), "INVALID_OPTION",
+        var isEven = segments.Count > 0 && segments.All(s => s.Length == segments[0].Length && s.Length > 1);
+        InterpException.Require(isEven && repeats > 1, "INVALID_OPTION",
             $"{segments.Count} segments, {repeats} times each: at least one of two or more tokens, at least twice, all of one length, are needed.");
         var (period, first) = (segments[0].Length, start is null ? 0 : 1);
-        IReadOnlyList<Row> rows = [.. segments.Select(s => new Row([.. start is { } id ? [id] : Array.Empty<int>(), .. Enumerable.Repeat(s, repeats).SelectMany(t => t)]))];
+        int[] front = start is { } id ? [id] : [];
+        IReadOnlyList<Row> rows = [.. segments.Select(s => new Row([.. front, .. Enumerable.Repeat(s, repeats).SelectMany(t => t)]))];
         var means = new DiagonalMeans([.. Enumerable.Range(1, repeats - 1).Select(copies => (copies * period - 1, first + copies * period))]);
         using var run = PlanRunner.Run(
             model, new Plan { Rows = rows, Captures = [new Capture("blocks.*.attn.hook_pattern") { Transform = means }] }, options, cancellation);
         using var scope = NewDisposeScope();
         // A diagonal further back belongs to fewer positions.
         var weights = tensor(Enumerable.Range(1, repeats - 1).Select(copies => (repeats - copies) / (repeats - 1.0)).ToArray());
-        return [.. Enumerable.Range(0, model.Config.LayerCount).Select(l =>
-            (run[$"blocks.{l}.attn.hook_pattern.{means.Suffix}"].to(ScalarType.Float64).cpu() * weights).sum(-1).mean([0]).data<double>().ToArray())];
+        double[] Of(Tensor diagonals) => (diagonals.to(ScalarType.Float64).cpu() * weights).sum(-1).mean([0]).data<double>().ToArray();
+        return [.. Enumerable.Range(0, model.Config.LayerCount).Select(l => Of(run[$"blocks.{l}.attn.hook_pattern.{means.Suffix}"]))];
     }
 }

@@ -1,5 +1,5 @@
-using InteropInterp.Generation;
 using InteropInterp.Plans;
+using InteropInterp.Randomness;
 
 namespace InteropInterp.Heads;
 

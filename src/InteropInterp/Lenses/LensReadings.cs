@@ -8,7 +8,8 @@ namespace InteropInterp.Lenses;
 /// <summary>What is kept of logits, a few positions at a time.</summary>
 internal sealed class LensReadings(TransformerModel model, LensOptions options) : IDisposable
 {
-    private readonly List<Tensor> entropy = [], kl = [], tokenLogits = [], tokenLogProbs = [], ranks = [], topTokens = [], topLogProbs = [], logits = [];
+    private readonly List<Tensor> entropy = [], kl = [], logits = [];
+    private readonly List<Tensor> tokenLogits = [], tokenLogProbs = [], ranks = [], topTokens = [], topLogProbs = [];
 
     private IEnumerable<List<Tensor>> All => [entropy, kl, tokenLogits, tokenLogProbs, ranks, topTokens, topLogProbs, logits];
 

@@ -2,7 +2,9 @@ using static TorchSharp.torch;
 
 namespace InteropInterp.Lenses;
 
-/// <summary>What a lens saw. Streams are in the order of <see cref="Labels"/>, the last being the model's own output. It owns its tensors.</summary>
+/// <summary>
+/// What a lens saw. Streams are in the order of <see cref="Labels"/>, the last being the model's own output. It owns its tensors.
+/// </summary>
 public sealed record LensResult : IDisposable
 {
     /// <summary>0_pre, 0_mid, 1_pre, ..., final_post.</summary>
@@ -34,6 +36,7 @@ public sealed record LensResult : IDisposable
 
     public void Dispose()
     {
-        foreach (var tensor in new[] { Entropy, KlToFinal, TokenLogits, TokenLogProbs, TokenRanks, TopTokens, TopLogProbs, Logits }) tensor?.Dispose();
+        Tensor?[] all = [Entropy, KlToFinal, TokenLogits, TokenLogProbs, TokenRanks, TopTokens, TopLogProbs, Logits];
+        foreach (var tensor in all) tensor?.Dispose();
     }
 }

@@ -22,15 +22,16 @@ internal static class LensStreams
 
     /// <returns>[streams, rows, positions, d_model] in the current scope.</returns>
     public static Tensor Capture(
-        TransformerModel model, Plan plan, IEnumerable<string> points, Positions positions, ExecutionOptions? options, CancellationToken cancellation)
+        TransformerModel model, Plan plan, IEnumerable<string> points, Positions positions, ExecutionOptions? options,
+        CancellationToken cancellation)
     {
         InterpException.Require(model.Config.LayerCount > 0, "NO_LAYERS", "The model has no blocks: there is no stream but the one it unembeds.");
         InterpException.Require(plan is { Generation: null, StopAtLayer: null, Objective: null }, "LENS_PLAN",
             "A lens reads one pass to the end: the plan must neither generate, nor stop early, nor differentiate.");
         CheckEven(plan, positions);
         var where = new Selector { Positions = positions };
-        using var run = PlanRunner.Run(
-            model, plan with { Outputs = Outputs.None, Captures = [.. points.Select(p => new Capture(p) { Where = where })] }, options, cancellation);
+        var captures = points.Select(p => new Capture(p) { Where = where });
+        using var run = PlanRunner.Run(model, plan with { Outputs = Outputs.None, Captures = [.. captures] }, options, cancellation);
         return stack([.. run.Captures.Values]);
     }
 
@@ -38,6 +39,6 @@ internal static class LensStreams
     {
         var counts = plan.Rows.Select(row => positions.Resolve(row.Length, "position").Length).Distinct().ToList();
         InterpException.Require(counts.Count < 2, "POSITIONS_RAGGED",
-            $"The positions {positions} are not equally many in every row; name the same number of each, or run rows of one length at a time.");
+            $"The positions {positions} are not equally many in every row; name as many of each, or run rows of one length at a time.");
     }
 }

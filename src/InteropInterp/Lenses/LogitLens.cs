@@ -14,9 +14,11 @@ namespace InteropInterp.Lenses;
 public static class LogitLens
 {
     /// <param name="plan">Rows, and interventions if any; its captures and outputs are not used.</param>
-    /// <exception cref="InterpException">LENS_PLAN, POSITIONS_RAGGED, TOKEN_OUT_OF_RANGE, LENS_TOKENS, LENS_MODEL; what the plan is refused for; CANCELLED.</exception>
+    /// <exception cref="InterpException">LENS_PLAN, LENS_TOKENS, LENS_MODEL, POSITIONS_RAGGED, TOKEN_OUT_OF_RANGE; CANCELLED; what the
+    /// plan is refused for.</exception>
     public static LensResult Run(
-        TransformerModel model, Plan plan, LensOptions? options = null, ExecutionOptions? execution = null, CancellationToken cancellation = default)
+        TransformerModel model, Plan plan, LensOptions? options = null, ExecutionOptions? execution = null,
+        CancellationToken cancellation = default)
     {
         options ??= new LensOptions();
         InterpException.Require(options.Tuned is null || !options.IncludeMiddle, "LENS_STREAMS",
@@ -54,10 +56,10 @@ public static class LogitLens
         if (lists.Count == 0) return null;
         InterpException.Require(lists.Count == 1 || lists.Count == rows, "LENS_TOKENS",
             $"Tokens are given for {lists.Count} rows; the plan has {rows} (one list for all, or one per row, is expected).");
-        InterpException.Require(lists.All(l => l.Count == lists[0].Count && l.Count > 0), "LENS_TOKENS", "Every row must name the same number of tokens, at least one.");
+        InterpException.Require(lists.All(l => l.Count == lists[0].Count && l.Count > 0), "LENS_TOKENS",
+            "Every row must name the same number of tokens, at least one.");
         foreach (var token in lists.SelectMany(l => l))
-            if (token < 0 || token >= config.OutputVocabularySize)
-                throw InterpException.OutOfRange("TOKEN_OUT_OF_RANGE", $"The token {token} is out of range: the vocabulary has {config.OutputVocabularySize}.");
+            config.CheckPredicted(token);
         var ids = tensor(lists.SelectMany(l => l).Select(t => (long)t).ToArray(), [lists.Count, 1, lists[0].Count], device: device);
         return ids.expand(rows, positions, -1).reshape(rows * positions, -1);
     }

@@ -67,7 +67,7 @@ public sealed class TunedLens : IDisposable
             foreach (var (name, target) in named)
             {
                 if (!file.Entries.TryGetValue(name, out var entry)) throw Invalid($"it has no '{name}'");
-                if (!entry.Shape.SequenceEqual(target.shape)) throw Invalid($"its '{name}' is [{string.Join(", ", entry.Shape)}]; [{string.Join(", ", target.shape)}] is expected");
+                if (!entry.Shape.SequenceEqual(target.shape)) throw Invalid($"its '{name}' is {entry.Shape.Shown()}, not {target.Shown()}");
                 target.copy_(file.Read(name, model.DataType));
             }
             return lens;
@@ -89,8 +89,12 @@ public sealed class TunedLens : IDisposable
             $"The lens is for {Weights.Count} layers of width {width}; the model has {model.Config.LayerCount} of width {model.Config.ModelWidth}.");
     }
 
+    /// <summary>Layer by layer, each with its weight first.</summary>
     internal static IEnumerable<KeyValuePair<string, Tensor>> Named(IReadOnlyList<Tensor> weights, IReadOnlyList<Tensor> biases) =>
-        weights.Zip(biases).SelectMany((pair, l) => new[] { KeyValuePair.Create($"{l}.weight", pair.First), KeyValuePair.Create($"{l}.bias", pair.Second) });
+        weights.Zip(biases, (weight, bias) => (weight, bias)).SelectMany((layer, l) => new[]
+        {
+            KeyValuePair.Create($"{l}.weight", layer.weight), KeyValuePair.Create($"{l}.bias", layer.bias),
+        });
 
     public void Dispose()
     {

@@ -1,10 +1,10 @@
-using InteropInterp.Generation;
 using InteropInterp.Models;
 using InteropInterp.Models.Forward;
 using InteropInterp.Native.Devices;
 using InteropInterp.Native.Operators;
 using InteropInterp.Plans;
 using InteropInterp.Plans.Execution;
+using InteropInterp.Randomness;
 using InteropInterp.Training;
 using static TorchSharp.torch;
 
@@ -46,7 +46,8 @@ public static class TunedLensTrainer
                     model, plan, LensStreams.Of(model.Config, false).Select(s => s.Point), Positions.All, execution, cancellation);
                 var (loss, gradients) = Gradients(model, lens, streams.flatten(1, 2));
                 if (!float.IsFinite(loss))
-                    throw InterpException.Precondition("LOSS_NOT_FINITE", $"The loss of step {step} is {loss}: the learning rate {options.LearningRate} is too high.");
+                    throw InterpException.Precondition("LOSS_NOT_FINITE",
+                        $"The loss of step {step} is {loss}: the learning rate {options.LearningRate} is too high.");
                 optimiser.Step(gradients, schedule.At(step, options.Steps));
                 losses.Add(loss);
                 progress?.Invoke(step, loss);

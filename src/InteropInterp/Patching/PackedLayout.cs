@@ -1,4 +1,3 @@
-using InteropInterp.Hooks;
 using InteropInterp.Models;
 using InteropInterp.Models.Forward;
 using static TorchSharp.torch;
@@ -13,10 +12,10 @@ internal sealed class PackedLayout : ITokenLayout
 {
     private readonly TransformerConfig config;
     private readonly IReadOnlyList<PackedPart> parts;
-    private readonly SweepBase baseRun;
+    private readonly IAttendedRun baseRun;
 
     /// <param name="parts">In the order of the tokens.</param>
-    public PackedLayout(TransformerConfig config, IReadOnlyList<PackedPart> parts, SweepBase baseRun)
+    public PackedLayout(TransformerConfig config, IReadOnlyList<PackedPart> parts, IAttendedRun baseRun)
     {
         (this.config, this.parts, this.baseRun) = (config, parts, baseRun);
         Length = parts.Sum(p => p.Rows * p.Inputs);
@@ -47,7 +46,7 @@ internal sealed class PackedLayout : ITokenLayout
             var (start, end) = (part.Group.Start, part.Group.Start + part.Group.Length);
             var (first, count) = part.Read is { } read ? (read, 1) : (start, part.Group.Length);
             var keys = Complete(Own(k, part, token, part.Inputs), IsWhole(part) ? null : baseRun.Keys(layer), part, 0);
-            var values = Complete(Own(v, part, token, part.Inputs), IsWhole(part) ? null : baseRun[HookSite.V, layer], part, 0);
+            var values = Complete(Own(v, part, token, part.Inputs), IsWhole(part) ? null : baseRun.Values(layer), part, 0);
             var queries = Own(q, part, query, part.Queries);
             if (part.Inputs < part.Group.Length)
                 queries = Complete(queries, baseRun.Queries(layer), part, start).narrow(2, first - start, count);

@@ -1,5 +1,5 @@
-using InteropInterp.Generation;
 using InteropInterp.Plans;
+using InteropInterp.Randomness;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Patching;

@@ -1,4 +1,4 @@
-using InteropInterp.Generation;
+using InteropInterp.Randomness;
 
 namespace InteropInterp.Training;
 

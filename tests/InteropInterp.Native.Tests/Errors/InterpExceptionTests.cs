@@ -12,6 +12,15 @@ public class InterpExceptionTests
     }
 
     [Fact]
+    public void An_unknown_name_that_is_near_to_none_is_told_with_some_of_those_there_are()
+    {
+        static string Message(params string[] valid) => InterpException.Unknown("UNKNOWN_MODEL", "model", "zzzzzz", valid).Message;
+        Assert.Equal("Unknown model 'zzzzzz'. There are 'a', 'b'.", Message("a", "b"));
+        Assert.Equal("Unknown model 'zzzzzz'. There are 'a', 'b', 'c', 'd' and 2 more.", Message("a", "b", "c", "d", "e", "f"));
+        Assert.Equal("Unknown model 'zzzzzz'. There is none.", Message());
+    }
+
+    [Fact]
     public void Without_suggestions_the_message_stands_as_it_is()
     {
         var error = InterpException.Invalid("BAD_SHAPE", "Expected [2], got [3].");

@@ -87,7 +87,7 @@ public class RoundTripTests
         ["Capture"] = (Capture.Descriptor, (m, r) => CaptureMapping.ToProto(CaptureMapping.ToEngine((Capture)m, r, ""), r)),
         ["Intervention"] = (Intervention.Descriptor, (m, r) => InterventionMapping.ToProto(InterventionMapping.ToEngine((Intervention)m, r, ""), r)),
         ["Objective"] = (Objective.Descriptor, (m, r) => ObjectiveMapping.ToProto(ObjectiveMapping.ToEngine((Objective)m, r, ""), r)),
-        ["Metric"] = (Metric.Descriptor, (m, _) => ObjectiveMapping.ToProto(ObjectiveMapping.ToEngine((Metric)m, ""))),
+        ["Metric"] = (Metric.Descriptor, (m, r) => ObjectiveMapping.ToProto(ObjectiveMapping.ToEngine((Metric)m, r, ""), r)),
         ["ModelFlags"] = (ModelFlags.Descriptor, (m, _) => ModelMapping.ToProto(ModelMapping.ToEngine((ModelFlags)m))),
         ["LoadOptions"] = (LoadOptions.Descriptor, (m, _) => ModelMapping.ToProto(ModelMapping.ToEngine((LoadOptions)m))),
         ["Sweep"] = (Sweep.Descriptor, (m, r) => SweepMapping.ToProto(SweepMapping.ToEngine(OneGrid((Sweep)m), r, out var callback), r, callback ?? 0)),
@@ -120,7 +120,7 @@ public class RoundTripTests
         Assert.Equal(1, plan.Generation!.Temperature);
         Assert.Equal(1, Assert.IsType<InteropInterp.Plans.Interventions.AddOp>(InterventionMapping.ToEngine(
             new Intervention { Point = "p", Add = new AddOp { Value = new V1.Tensor { Ref = new TensorRef { Name = "tensors/3" } } } }, references, "").Op).Factor);
-        Assert.Equal(-1, Assert.IsType<InteropInterp.Plans.Metrics.LogProb>(ObjectiveMapping.ToEngine(new Metric { LogProb = new LogProbMetric { Tokens = { 1 } } }, "")).Position);
+        Assert.Equal(-1, Assert.IsType<InteropInterp.Plans.Metrics.LogProb>(ObjectiveMapping.ToEngine(new Metric { LogProb = new LogProbMetric { Tokens = { 1 } } }, references, "")).Position);
         Assert.Equal(1, SelectorMapping.ToEngine(new Positions { Slice = new Slice { Start = 2 } }, "")!.Range!.Value.Step);
     }
 

@@ -88,6 +88,36 @@ public class ActivationCacheTests
     }
 
     [Fact]
+    public void A_run_of_a_facade_fills_a_cache_that_can_be_moved()
+    {
+        using var model = HookedTransformer.FromConfig(TinyModels.Config("gpt2"));
+        using var cache = ActivationCache.Run(model, [new([1, 2, 3])], "*hook_resid_pre", "*scale");
+        Assert.Equal(3 + 7, cache.Names.Count);
+        using var moved = cache.To("cpu");
+        using var copied = moved.SelectRows(Positions.All);
+        cache.Dispose();
+        Assert.Equal([1, 3, 16], copied["resid_pre", 2].shape);
+        Assert.Equal("DEVICE_NOT_PRESENT", Reason(() => copied.To("cuda:0")));
+    }
+
+    [Fact]
+    public void Captured_positions_of_rows_of_different_length_are_counted_as_captured()
+    {
+        using var model = TinyModels.Make("gpt2");
+        var plan = new Plan
+        {
+            Rows = [new([1, 2, 3]), new([4, 5])], Captures = [new Capture("*") { Where = new Selector { Positions = Positions.At(0, -1) } }],
+        };
+        using var run = PlanRunner.Run(model, plan);
+        using var cache = ActivationCache.Of(model, plan, run);
+        using var last = cache.DecomposeResidual(new() { Positions = Positions.At(-1) });
+        using var scope = NewDisposeScope();
+        Assert.InRange(Golden.Distance(last.Values.sum([0]), cache["resid_post", 2].narrow(1, 1, 1)), 0, 1e-12);
+        using var wrong = new ActivationCache(model, run.Captures, spans: [new RowSpan(0, 3), new RowSpan(0, 2)]);
+        Assert.Equal("ROW_SPANS", Reason(() => wrong.DecomposeResidual(new() { Positions = Positions.At(-1) })));
+    }
+
+    [Fact]
     public void Scales_that_were_not_kept_are_taken_from_the_stream()
     {
         foreach (var kind in new[] { "gpt2", "llama" })

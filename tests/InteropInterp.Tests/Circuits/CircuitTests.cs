@@ -175,6 +175,35 @@ public class CircuitTests
         Assert.Equal("HEAD_OUT_OF_RANGE", Reason(() => SkipTrigrams.Of(model, head: 4)));
     }
 
+    [Fact]
+    public void A_head_that_knows_two_phrases_also_knows_their_mixtures()
+    {
+        // papers.md §7.1: keep..in mind and keep..at bay in one head; its table holds keep..in bay as well.
+        const int Keep = 0, In = 1, At = 2, Mind = 3, Bay = 4;
+        Tensor Entries(long[] shape, params (int From, int To)[] entries)
+        {
+            var weight = zeros(shape, ScalarType.Float64);
+            foreach (var (from, to) in entries) weight.select(0, 0)[from, to] = tensor(1.0);
+            return weight;
+        }
+        using var model = HandBuilt.Model(new TransformerConfig
+        {
+            LayerCount = 1, ModelWidth = 5, HeadWidth = 2, HeadCount = 1, ContextLength = 4, VocabularySize = 5, AttentionOnly = true, Normalization = null,
+            PositionalEmbedding = "none", UseAttentionScale = false,
+        }, (name, shape) => name switch
+        {
+            "embed.W_E" or "unembed.W_U" => eye(5),
+            "blocks.0.attn.W_Q" => Entries(shape, (In, 0), (At, 0)),
+            "blocks.0.attn.W_K" or "blocks.0.attn.W_V" => Entries(shape, (Keep, 0)),
+            _ => Entries(shape, (0, Mind), (0, Bay)),
+        });
+        var table = SkipTrigrams.Of(model, head: 0, top: 2);
+        Assert.Equal(Keep, table[0].Source);
+        Assert.Equal([In, At], table[0].Destinations.Select(d => d.Token).Order());
+        Assert.Equal([Mind, Bay], table[0].Outs.Select(o => o.Token).Order());
+        Assert.Equal(table[0].Outs[0].Logit, table[0].Outs[1].Logit, 1e-12);
+    }
+
     // Attention only, no norm, no biases: a sum of paths.
     private static TransformerModel Linear(int layers)
     {

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using InteropInterp.Generation;
 using InteropInterp.Native.Operators;
+using InteropInterp.Randomness;
 using TorchSharp;
 using static TorchSharp.torch;
 

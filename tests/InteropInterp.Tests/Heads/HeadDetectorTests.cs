@@ -71,6 +71,29 @@ public class HeadDetectorTests
     }
 
     [Fact]
+    public void Diagonals_of_the_attention_only_model_are_TransformerLenss()
+    {
+        using var golden = new Golden(SharedFolder.Path("fixtures", "analysis", "attn2l.safetensors"));
+        using var model = ModelLoader.Load(SharedFolder.Path("models", "04_induction_attn2L", "derived", "induction_head_infinite.safetensors"),
+            new LoadOptions { Processing = ProcessingOptions.None });
+        var rows = golden.Rows("tokens");
+        var scores = HeadScores.Measure(model, RepeatedTokens.Of([.. rows.Select(r => r[..12])], bos: null));
+        using var run = PlanRunner.Run(model, new Plan
+        {
+            Rows = Row.From(rows),
+            Outputs = new Outputs { Logits = LogitsWanted.Last, LossPerToken = true },
+            Captures = [new Capture("*hook_pattern"), new Capture("blocks.1.attn.hook_z"), new Capture("blocks.1.hook_resid_post")],
+        });
+        using var scope = NewDisposeScope();
+        golden.Near("prev_token_score", tensor(scores.PreviousToken.ToArray(), [2, 4]), 2e-5);
+        var patterns = stack([run["blocks.0.attn.hook_pattern"], run["blocks.1.attn.hook_pattern"]]);
+        golden.Near("induction_score", patterns.diagonal(1 - 12, -2, -1).mean([1, 3]), 2e-5);
+        foreach (var name in golden.Names.Where(n => n.StartsWith("cache/", StringComparison.Ordinal))) golden.Near(name, run[name["cache/".Length..]], 2e-5);
+        golden.Near("logits_last", run.Logits!.squeeze(1), 5e-5);
+        golden.Near("loss_per_token", run.LossPerToken!, 5e-5);
+    }
+
+    [Fact]
     public void What_cannot_be_detected_is_refused()
     {
         using var model = TinyModels.Make("gpt2");

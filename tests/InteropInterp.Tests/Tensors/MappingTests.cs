@@ -146,8 +146,9 @@ public sealed class MappingTests : IDisposable
         var bytes = weights.Sum(tensor => tensor.numel() * 4);
         weights.ForEach(tensor => tensor.Dispose());
         Assert.Equal(count * 4, bytes);
-        Assert.InRange(peak, 0.8 * bytes, 1.2 * bytes);
-        Assert.InRange(held, 0.8 * bytes, 1.2 * bytes);
+        // From below only so far that a measurement that misses the weights shows: pages that earlier tests freed are used again.
+        Assert.InRange(peak, 0.6 * bytes, 1.2 * bytes);
+        Assert.InRange(held, 0.6 * bytes, 1.2 * bytes);
     }
 
     private List<Tensor> Load(int tensors)

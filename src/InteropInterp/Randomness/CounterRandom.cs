@@ -1,4 +1,4 @@
-namespace InteropInterp.Generation;
+namespace InteropInterp.Randomness;
 
 /// <summary>
 /// Draws that depend on (seed, row, step) alone, whatever ran before and however a plan was cut: Philox4x32-10

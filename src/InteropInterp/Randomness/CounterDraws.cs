@@ -1,4 +1,4 @@
-namespace InteropInterp.Generation;
+namespace InteropInterp.Randomness;
 
 /// <summary>
 /// As many draws as one likes for one row of data: they depend on (seed, row) alone, whatever was drawn for other rows, so that
