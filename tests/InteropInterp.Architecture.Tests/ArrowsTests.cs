@@ -25,7 +25,7 @@ public class ArrowsTests
     };
 
     // What is built on plans.
-    private static readonly string[] Analysis = ["Patching", "Caches", "Lenses", "Circuits", "Heads", "Training", "Studies", "Reports"];
+    private static readonly string[] Analysis = ["Patching", "Caches", "Lenses", "Circuits", "Attribution", "Heads", "Training", "Studies", "Reports"];
 
     // Within the engine: what a folder must not know of.
     private static readonly Dictionary<string, string[]> Folders = new()
@@ -36,11 +36,12 @@ public class ArrowsTests
         ["Models"] = ["Plans", "Generation", .. Analysis],
         ["Plans"] = [.. Analysis],
         ["Generation"] = [.. Analysis],
-        ["Patching"] = ["Generation", "Caches", "Lenses", "Circuits", "Heads", "Training", "Studies", "Reports"],
-        ["Caches"] = ["Generation", "Patching", "Lenses", "Circuits", "Heads", "Training", "Studies", "Reports"],
-        ["Lenses"] = ["Patching", "Circuits", "Heads", "Studies", "Reports"],
-        ["Circuits"] = ["Generation", "Lenses", "Training", "Studies", "Reports"],
-        ["Heads"] = ["Patching", "Lenses", "Circuits", "Training", "Studies", "Reports"],
+        ["Patching"] = ["Generation", "Caches", "Lenses", "Circuits", "Heads", "Training", "Attribution", "Studies", "Reports"],
+        ["Caches"] = ["Generation", "Patching", "Lenses", "Circuits", "Heads", "Training", "Attribution", "Studies", "Reports"],
+        ["Lenses"] = ["Patching", "Circuits", "Heads", "Attribution", "Studies", "Reports"],
+        ["Circuits"] = ["Generation", "Lenses", "Training", "Attribution", "Studies", "Reports"],
+        ["Heads"] = ["Patching", "Lenses", "Circuits", "Training", "Attribution", "Studies", "Reports"],
+        ["Attribution"] = ["Generation", "Caches", "Lenses", "Heads", "Training", "Studies", "Reports"],
         ["Training"] = ["Patching", "Studies", "Reports"],
         ["Studies"] = ["Reports"],
     };

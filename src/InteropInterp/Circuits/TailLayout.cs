@@ -42,8 +42,8 @@ internal sealed class TailLayout(TransformerConfig config, BaseRun baseRun, int 
     {
         if (start > 0)
         {
-            k = WithPrefix(k, baseRun[new HookPoint(config.IsRotary ? HookSite.RotK : HookSite.K, layer)]);
-            v = WithPrefix(v, baseRun[new HookPoint(HookSite.V, layer)]);
+            k = WithPrefix(k, baseRun.Keys(layer));
+            v = WithPrefix(v, baseRun.Values(layer));
         }
         var windowed = config.IsLocal(layer) && config.WindowSize < end;
         var causal = config.IsCausal && start == 0 && baseRun.KeyMask is null && !windowed;

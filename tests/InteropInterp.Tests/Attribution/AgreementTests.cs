@@ -23,24 +23,37 @@ public class AgreementTests
     [Fact]
     public void On_the_induction_model_it_agrees_with_patching_over_heads()
     {
+        // Half of the corrupted rows had another answer the first time round; the other half end with another question.
+        var agreement = OnInduction((segment, other, i) => i % 2 == 0
+            ? ([.. segment[..5], other, .. segment[6..]], segment[4], other)
+            : (segment, segment[2], segment[3]));
+        foreach (var site in new[] { HookSite.Z, HookSite.V, HookSite.Pattern }) Assert.True(agreement[site] > 0.95, $"{site}: {agreement[site]:F3}");
+    }
+
+    [Fact]
+    public void A_head_that_works_through_saturated_attention_is_hidden_from_it()
+    {
+        // The token that is to be found again is another one: the previous-token head's work, which goes through later keys.
+        var agreement = OnInduction((segment, other, _) => ([.. segment[..4], other, .. segment[5..]], segment[4], other));
+        Assert.True(agreement[HookSite.Z] < 0.9, $"{agreement[HookSite.Z]:F3}");
+    }
+
+    // Rows of a segment and its first five tokens again; the fifth is the question, the sixth the answer.
+    private static Dictionary<HookSite, double> OnInduction(Func<int[], int, int, (int[] First, int Question, int Wrong)> corruption)
+    {
         using var model = HookedTransformer.FromPretrained("induction");
-        var segments = RepeatedTokens.Segments(7, 0, 24, 9, [.. Enumerable.Range(5, 40)]);
-        // The second time round the token before last asks for what followed it; half of the corrupted rows had another answer
-        // there, the other half another token to be found by.
+        var segments = RepeatedTokens.Segments(7, 0, 24, 9, [.. Enumerable.Range(5, 40)]).Where(s => s.Distinct().Count() == s.Length).ToList();
         List<Row> clean = [], corrupt = [];
         List<int> correct = [], incorrect = [];
-        foreach (var (segment, i) in segments.Select((s, i) => (s, i)))
+        foreach (var (i, segment) in segments.Index())
         {
-            var other = segments[(i + 1) % segments.Count][0] is var token && segment.Contains(token) ? Enumerable.Range(5, 40).First(t => !segment.Contains(t)) : token;
-            int[] changed = [.. segment];
-            changed[i % 2 == 0 ? 5 : 4] = other;
+            var (first, question, wrong) = corruption(segment, Enumerable.Range(5, 40).First(t => !segment.Contains(t)), i);
             clean.Add(new Row([InductionVocabulary.Bos, .. segment, .. segment[..5]]));
-            corrupt.Add(new Row([InductionVocabulary.Bos, .. changed, .. segment[..5]]));
+            corrupt.Add(new Row([InductionVocabulary.Bos, .. first, .. segment[..4], question]));
             correct.Add(segment[5]);
-            incorrect.Add(other);
+            incorrect.Add(wrong);
         }
-        var agreement = Agreement(model.Model, clean, corrupt, new LogitDiff(correct, incorrect));
-        foreach (var site in new[] { HookSite.Z, HookSite.V, HookSite.Pattern }) Assert.True(agreement[site] > 0.95, $"{site}: {agreement[site]:F3}");
+        return Agreement(model.Model, clean, corrupt, new LogitDiff(correct, incorrect));
     }
 
     [Fact, Trait("Speed", "slow")]
@@ -53,7 +66,8 @@ public class AgreementTests
             [.. ioi.GetProperty(name).EnumerateArray().Select(row => (int[])[.. row.EnumerateArray().Select(x => x.GetInt32())])];
         var answers = Ids("answer_ids");
         using var model = ModelLoader.Load(folder);
-        var agreement = Agreement(model, Row.From(Ids("clean_ids")), Row.From(Ids("corrupt_ids")), new LogitDiff([.. answers.Select(a => a[0])], [.. answers.Select(a => a[1])]));
+        // Noising: attributed in the clean run.
+        var agreement = Agreement(model, Row.From(Ids("corrupt_ids")), Row.From(Ids("clean_ids")), new LogitDiff([.. answers.Select(a => a[0])], [.. answers.Select(a => a[1])]));
         foreach (var site in new[] { HookSite.Z, HookSite.V, HookSite.Pattern }) Assert.True(agreement[site] > 0.95, $"{site}: {agreement[site]:F3}");
     }
 
@@ -84,7 +98,6 @@ public class AgreementTests
                 HookSite.Pattern => nodes.sum([2, 3]),
                 _ => nodes.sum([1]),
             }).to(ScalarType.Float64).flatten();
-            if (site == HookSite.Z || site == HookSite.V) TestContext.Current.SendDiagnosticMessage($"DBG base {sweep.Baseline:F3} est " + string.Join(" ", Whole(estimates.Denoising![site]).data<double>().Select(x => x.ToString("F2"))) + " true " + string.Join(" ", effect.data<double>().Select(x => x.ToString("F2"))));
             result[site] = Correlation(Whole(estimates.Denoising![site]), effect);
             var better = repaired.Denoising!.TryGetValue(site, out var fix) ? $"; with the QK fix {Correlation(Whole(fix), effect):F3}" : "";
             TestContext.Current.SendDiagnosticMessage($"{site}: r = {result[site]:F3}{better}; largest effect {effect.abs().max().item<double>():F3}");

@@ -1,0 +1,63 @@
+using InteropInterp.Models;
+using InteropInterp.Patching;
+using InteropInterp.Plans;
+using InteropInterp.Plans.Execution;
+using InteropInterp.Plans.Metrics;
+
+namespace InteropInterp.Circuits;
+
+/// <summary>
+/// The two kinds of experiment of "How to use and interpret activation patching" (Heimersheim and Nanda 2024): explore, one
+/// component at a time in both directions; confirm, all of the rest at once against a hypothesised circuit.
+/// </summary>
+/// <param name="Clean">Prompts with the behaviour.</param>
+/// <param name="Corrupt">As many, as long, without it.</param>
+/// <param name="Metric">Continuous, a logit difference for preference: its value on clean prompts is 1, on corrupted ones 0.</param>
+public sealed record PatchingExperiment(Plan Clean, Plan Corrupt, Metric Metric)
+{
+    /// <summary>Patches each cell of a grid alone, clean into corrupted (denoising) and corrupted into clean (noising).</summary>
+    /// <exception cref="InterpException">TASK_NOT_SOLVED where clean and corrupted prompts give the same, so that nothing is to be restored.</exception>
+    public Exploration Explore(TransformerModel model, SweepGrid grid, ExecutionOptions? options = null, CancellationToken cancellation = default)
+    {
+        SweepResult Sweep(Plan here, Plan there) => SweepRunner.Run(
+            model, new Sweep { Base = here, Source = new SweepFromRun(there), Grid = grid, Metric = Metric }, options, cancellation);
+        var (denoising, noising) = (Sweep(Corrupt, Clean), Sweep(Clean, Corrupt));
+        RequireEffect(noising.Baseline, denoising.Baseline);
+        return new Exploration(denoising, noising);
+    }
+
+    /// <summary>
+    /// What circuits recover with everything outside corrupted, and what is left outside with them corrupted: for circuits of
+    /// growing size the Pareto front of size against recovered behaviour.
+    /// </summary>
+    /// <exception cref="InterpException">TASK_NOT_SOLVED.</exception>
+    public IReadOnlyList<CircuitPerformance> Confirm(
+        TransformerModel model, IReadOnlyList<Circuit> circuits, ExecutionOptions? options = null, CancellationToken cancellation = default)
+    {
+        using var runner = new CircuitRunner(model, new CircuitTask { Prompts = Clean, Ablation = new SweepFromRun(Corrupt), Metric = Metric }, options, cancellation);
+        var results = circuits.Select(c => CircuitEvaluation.Faithfulness(runner, c, cancellation)).ToList();
+        if (results.Count > 0) RequireEffect(results[0].Whole, results[0].None);
+        return results;
+    }
+
+    private static void RequireEffect(double clean, double corrupt)
+    {
+        if (Math.Abs(clean - corrupt) <= 1e-9 * Math.Max(Math.Abs(clean), Math.Abs(corrupt)) || clean == corrupt)
+            throw InterpException.Precondition("TASK_NOT_SOLVED",
+                $"The metric is {clean:G6} on the clean prompts and {corrupt:G6} on the corrupted ones: there is nothing to restore.");
+    }
+}
+
+/// <summary>Each cell patched alone, in both directions.</summary>
+/// <param name="Denoising">Clean values in the corrupted run.</param>
+/// <param name="Noising">Corrupted values in the clean run.</param>
+public sealed record Exploration(SweepResult Denoising, SweepResult Noising)
+{
+    private double Span => Noising.Baseline - Denoising.Baseline;
+
+    /// <summary>What clean values of the cell alone restore of the behaviour: 1 where the cell is sufficient.</summary>
+    public IReadOnlyList<double> Restored => [.. Denoising.Values.Select(v => (v - Denoising.Baseline) / Span)];
+
+    /// <summary>What corrupted values of the cell alone destroy of it: 1 where the cell is necessary.</summary>
+    public IReadOnlyList<double> Lost => [.. Noising.Values.Select(v => (Noising.Baseline - v) / Span)];
+}
