@@ -13,12 +13,14 @@ namespace InteropInterp.Circuits;
 internal sealed class BaseRun : IDisposable
 {
     private readonly BaseRecorder recorder;
+    private readonly bool isRotary;
 
     /// <param name="plan">Its objective is the metric.</param>
     /// <param name="points">Which activations to keep.</param>
     public BaseRun(TransformerModel model, CheckedPlan plan, IEnumerable<HookPoint> points)
     {
         recorder = new BaseRecorder(points);
+        isRotary = model.Config.IsRotary;
         using var scope = NewDisposeScope();
         using var mode = no_grad();
         var batch = new RowBatch(plan, [.. Enumerable.Range(0, plan.RowCount)], plan.Plan.PaddingSide == PaddingSide.Left, model.Device);
@@ -44,6 +46,12 @@ internal sealed class BaseRun : IDisposable
 
     /// <summary>Per row.</summary>
     public double[] Metric { get; }
+
+    /// <summary>A layer's keys as they are attended to: [rows, pos, key heads, d_head].</summary>
+    public Tensor Keys(int layer) => recorder[isRotary ? HookSite.RotK : HookSite.K, layer];
+
+    /// <summary>[rows, pos, key heads, d_head].</summary>
+    public Tensor Values(int layer) => recorder[HookSite.V, layer];
 
     public Tensor this[HookPoint point] => recorder[point.Site, point.Layer];
 
