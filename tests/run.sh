@@ -5,8 +5,6 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
-# Where others use the machine too, libgomp would otherwise spin for milliseconds at the end of every small product.
-export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
 
 debian=(python3 python3-numpy python3-grpcio python3-protobuf python3-pytest)
 missing=()

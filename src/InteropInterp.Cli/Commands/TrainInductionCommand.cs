@@ -53,7 +53,7 @@ internal static class TrainInductionCommand
         LibTorch.Load(new LibTorchOptions { Threads = threads });
         var clock = Stopwatch.StartNew();
         using var trainer = Start(parsed, checkpoint);
-        MakeFolder(folder);
+        AtomicFile.MakeFolder(folder);
         Train(session, trainer, checkpoint);
         InductionModel.Save(trainer.Model, folder);
 
@@ -112,19 +112,6 @@ internal static class TrainInductionCommand
         var text = $"interp train induction --steps {o.Steps} --seed {o.Seed} --threads {threads}";
         if (o.BatchSize != Defaults.BatchSize) text += $" --batch {o.BatchSize}";
         return o.LearningRate == Defaults.LearningRate ? text : FormattableString.Invariant($"{text} --lr {o.LearningRate}");
-    }
-
-    private static void MakeFolder(string folder)
-    {
-        try
-        {
-            Directory.CreateDirectory(folder);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new InterpException(ErrorCode.PermissionDenied, "FILE_NOT_WRITABLE", $"'{folder}' cannot be made: {e.Message}",
-                innerException: e);
-        }
     }
 
     private static void Print(IAnsiConsole console, InductionCard card, string folder, TimeSpan time)

@@ -47,7 +47,7 @@ public static class SaeLensFolder
             return;
         }
         var dtype = storage ?? dictionary.DataType;
-        Directory.CreateDirectory(folder);
+        AtomicFile.MakeFolder(folder);
         using var scope = NewDisposeScope();
         var tensors = StateDict(dictionary).Select(t => KeyValuePair.Create(t.Key, t.Value.to(dtype)));
         SafeTensors.Save(Path.Combine(folder, "sae_weights.safetensors"), tensors);

@@ -43,6 +43,20 @@ public sealed partial class AtomicFile : IDisposable
         }
     }
 
+    /// <summary>Makes a folder where there is none.</summary>
+    /// <exception cref="InterpException">FILE_NOT_WRITABLE.</exception>
+    public static void MakeFolder(string path)
+    {
+        try
+        {
+            Directory.CreateDirectory(path);
+        }
+        catch (Exception e) when (IsOfFiles(e))
+        {
+            throw NotWritable(path, e);
+        }
+    }
+
     /// <summary>Writes a file in one go.</summary>
     /// <exception cref="InterpException">FILE_NOT_WRITABLE.</exception>
     public static void WriteAll(string path, ReadOnlySpan<byte> content)

@@ -15,6 +15,7 @@ public static class SweepMapping
         ["pos"] = SweepAxis.Position,
         ["head"] = SweepAxis.Head,
         ["src_pos"] = SweepAxis.SourcePosition,
+        ["neuron"] = SweepAxis.Neuron,
     };
 
     // As get_act_name calls them: "z", "resid_pre", "mlp_post".
@@ -46,6 +47,7 @@ public static class SweepMapping
             PositionsSwept = SelectorMapping.ToEngine(message.Positions, $"{field}.positions") ?? Positions.All,
             Heads = SelectorMapping.ToEngine(message.Heads, $"{field}.heads") ?? Positions.All,
             SourcePositions = SelectorMapping.ToEngine(message.SourcePositions, $"{field}.source_positions") ?? Positions.All,
+            Neurons = SelectorMapping.ToEngine(message.Neurons, $"{field}.neurons") ?? Positions.All,
             MoreMetrics = [.. message.MoreMetrics.Select((m, i) => ObjectiveMapping.ToEngine(m, references, $"{field}.more_metrics[{i}]"))],
         };
         callback = message.Callback?.Id;
@@ -67,6 +69,7 @@ public static class SweepMapping
             Positions = SelectorMapping.Chosen(value.PositionsSwept),
             Heads = SelectorMapping.Chosen(value.Heads),
             SourcePositions = SelectorMapping.Chosen(value.SourcePositions),
+            Neurons = SelectorMapping.Chosen(value.Neurons),
         };
         if (NameOf(value.Grid) is { } name) message.Grid = name;
         else message.CustomGrid = new V1.Grid { Site = new HookPoint(value.Grid.Site, 0).Info.Name, Axes = { value.Grid.Axes.Select(ToProto) } };

@@ -10,7 +10,7 @@ using static TorchSharp.torch;
 namespace InteropInterp.Circuits;
 
 /// <summary>The run that paths are patched in, done once: what stands where, and the metric of it.</summary>
-internal sealed class BaseRun : IAttendedRun, IDisposable
+internal sealed class BaseRun : IDisposable
 {
     private readonly BaseRecorder recorder;
     private readonly bool isRotary;
@@ -47,10 +47,10 @@ internal sealed class BaseRun : IAttendedRun, IDisposable
     /// <summary>Per row.</summary>
     public double[] Metric { get; }
 
-    public Tensor Queries(int layer) => recorder[isRotary ? HookSite.RotQ : HookSite.Q, layer];
-
+    /// <summary>A layer's keys as they are attended to: [rows, pos, key heads, d_head].</summary>
     public Tensor Keys(int layer) => recorder[isRotary ? HookSite.RotK : HookSite.K, layer];
 
+    /// <summary>[rows, pos, key heads, d_head].</summary>
     public Tensor Values(int layer) => recorder[HookSite.V, layer];
 
     public Tensor this[HookPoint point] => recorder[point.Site, point.Layer];

@@ -11,10 +11,11 @@ public static class ModelSaver
     /// NAME.safetensors gets NAME.config.json beside it; a folder gets tl_state_dict.safetensors and tl_config.json. The file's
     /// metadata say how the weights were processed. Files appear whole or not at all.
     /// </summary>
+    /// <exception cref="InterpException">FILE_NOT_WRITABLE.</exception>
     public static void Save(TransformerModel model, string path)
     {
         var isFile = path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase);
-        if (!isFile) Directory.CreateDirectory(path);
+        if (!isFile) AtomicFile.MakeFolder(path);
         var weights = isFile ? path : Path.Combine(path, "tl_state_dict.safetensors");
         var config = isFile ? Path.ChangeExtension(path, ".config.json") : Path.Combine(path, "tl_config.json");
         using var scope = NewDisposeScope();

@@ -32,7 +32,7 @@ internal sealed class CellEntry(TransformerModel model, HookSite site, int layer
     public static EntryPoint PointOf(TransformerConfig config, HookSite site) => site switch
     {
         HookSite.ResidPre => EntryPoint.Start,
-        HookSite.ResidPost or HookSite.MlpOut => EntryPoint.End,
+        HookSite.ResidPost or HookSite.MlpPost or HookSite.MlpOut => EntryPoint.End,
         HookSite.ResidMid => EntryPoint.Middle,
         // In parallel blocks the MLP does not read what attention writes.
         _ => config.AttentionOnly || config.ParallelBlocks ? EntryPoint.End : EntryPoint.Middle,
@@ -67,7 +67,21 @@ internal sealed class CellEntry(TransformerModel model, HookSite site, int layer
         Tensor Of(Tensor x) => x.narrow(1, group.Start, count);
         Tensor Each(Tensor x) => x.unsqueeze(0).expand(group.Cells.Count, -1, -1, -1);
         if (site == stream) return Each(Of(replacement));
+        if (site == HookSite.MlpPost) return Each(Of(baseRun[stream, layer])).Plus(Written(group, Of(replacement) - Of(baseRun[site, layer])));
         if (site is HookSite.AttnOut or HookSite.MlpOut) return Each(Of(baseRun[stream, layer]).Plus(Of(replacement) - Of(baseRun[site, layer])));
         return Each(Of(baseRun[stream, layer])).Plus(heads.Of(group.Cells, group, count));
+    }
+
+    /// <summary>What a change of neurons writes: a multiple of its row of W_out for each.</summary>
+    /// <param name="change">[rows, positions, neurons].</param>
+    /// <returns>[cells or 1, rows, positions, d_model].</returns>
+    private Tensor Written(PackedGroup group, Tensor change)
+    {
+        var output = model.Weights.Blocks[layer].Mlp!.Out;
+        if (group.Cells[0].Last < 0) return Linear.Apply(change, output, null).unsqueeze(0);
+        var neurons = tensor(group.Cells.Select(c => (long)c.Last).ToArray(), device: change.device);
+        // [rows, positions, cells] -> [cells, rows, positions, 1], times [cells, 1, 1, d_model].
+        var each = change.index_select(2, neurons).permute(2, 0, 1).unsqueeze(-1);
+        return each * output.index_select(1, neurons).t().view(group.Cells.Count, 1, 1, config.ModelWidth);
     }
 }

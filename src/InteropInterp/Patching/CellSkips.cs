@@ -24,9 +24,10 @@ internal sealed class CellSkips
         isLast = layer == config.LayerCount - 1;
         using var scope = NewDisposeScope();
         var unequal = replacement.ne(baseRun[site, layer]);
-        // To [positions, heads, sources]; axes that the site has not are 1.
+        // To [positions, heads, sources or neurons]; axes that the site has not are 1.
         var table = site == HookSite.Pattern
             ? unequal.any(0).permute(1, 0, 2)
+            : site == HookSite.MlpPost ? unequal.any(0).unsqueeze(1)
             : unequal.dim() == 4 ? unequal.any(0).any(-1).unsqueeze(-1) : unequal.any(0).any(-1).unsqueeze(-1).unsqueeze(-1);
         if (sharedPrefix > 0 && config.IsCausal) table.narrow(0, 0, sharedPrefix).zero_();
         var flat = table.contiguous().data<bool>().ToArray();
@@ -57,7 +58,8 @@ internal sealed class CellSkips
     }
 
     // What is changed at a position reaches no other within the same layer.
-    private bool StaysInPlace => site is HookSite.Z or HookSite.Q or HookSite.Pattern or HookSite.AttnOut or HookSite.ResidMid or HookSite.MlpOut or HookSite.ResidPost;
+    private bool StaysInPlace => site is HookSite.Z or HookSite.Q or HookSite.Pattern or HookSite.AttnOut or HookSite.ResidMid
+        or HookSite.MlpPost or HookSite.MlpOut or HookSite.ResidPost;
 
     private bool Differs(int position, SweepCell cell)
     {
@@ -65,7 +67,7 @@ internal sealed class CellSkips
         {
             if (cell.Head >= 0 && h != cell.Head) continue;
             for (var s = 0; s < differs.GetLength(2); s++)
-                if ((cell.SourcePosition < 0 || s == cell.SourcePosition) && differs[position, h, s]) return true;
+                if ((cell.Last < 0 || s == cell.Last) && differs[position, h, s]) return true;
         }
         return false;
     }

@@ -77,9 +77,9 @@ internal sealed class HeadChange(TransformerModel model, HookSite site, int laye
         long keys = change.size(3), many = queryHeads[0].Length;
         // [rows, heads, count, keys] -> [cells, rows, heads, count, keys].
         var each = change.index_select(1, Flat(queryHeads)).view(cellGroup.Rows, cells.Count, many, count, keys).transpose(0, 1);
-        if (cells[0].SourcePosition >= 0)
+        if (cells[0].Last >= 0)
         {
-            var sources = tensor(cells.Select(c => (long)c.SourcePosition).ToArray(), device: change.device).view(-1, 1, 1, 1, 1);
+            var sources = tensor(cells.Select(c => (long)c.Last).ToArray(), device: change.device).view(-1, 1, 1, 1, 1);
             var chosen = Ops.Range(keys, change.device).eq(sources);
             each = each * chosen.to(each.dtype);
         }

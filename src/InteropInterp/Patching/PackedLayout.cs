@@ -12,10 +12,10 @@ internal sealed class PackedLayout : ITokenLayout
 {
     private readonly TransformerConfig config;
     private readonly IReadOnlyList<PackedPart> parts;
-    private readonly IAttendedRun baseRun;
+    private readonly SweepBase baseRun;
 
     /// <param name="parts">In the order of the tokens.</param>
-    public PackedLayout(TransformerConfig config, IReadOnlyList<PackedPart> parts, IAttendedRun baseRun)
+    public PackedLayout(TransformerConfig config, IReadOnlyList<PackedPart> parts, SweepBase baseRun)
     {
         (this.config, this.parts, this.baseRun) = (config, parts, baseRun);
         Length = parts.Sum(p => p.Rows * p.Inputs);

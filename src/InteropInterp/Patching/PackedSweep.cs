@@ -18,7 +18,7 @@ internal sealed class PackedSweep : ISweepPasses
 
     private static readonly HookSite[] Sites =
     [
-        HookSite.ResidPre, HookSite.ResidMid, HookSite.ResidPost, HookSite.AttnOut, HookSite.MlpOut,
+        HookSite.ResidPre, HookSite.ResidMid, HookSite.ResidPost, HookSite.AttnOut, HookSite.MlpPost, HookSite.MlpOut,
         HookSite.Z, HookSite.Q, HookSite.K, HookSite.V, HookSite.Pattern,
     ];
 

@@ -36,12 +36,13 @@ public sealed record Sweep
     /// <summary>All that are declared, in the order of the result's.</summary>
     internal IReadOnlyList<Metric> Declared => Metric is null ? [] : [Metric, .. MoreMetrics];
 
-    /// <summary>Layers, positions, heads and source positions to sweep; the result has as many.</summary>
+    /// <summary>Layers, positions, heads, source positions and neurons to sweep; the result has as many.</summary>
     public Positions Layers { get; init; } = Positions.All;
 
     public Positions PositionsSwept { get; init; } = Positions.All;
     public Positions Heads { get; init; } = Positions.All;
     public Positions SourcePositions { get; init; } = Positions.All;
+    public Positions Neurons { get; init; } = Positions.All;
 
     /// <summary>Told (cells done, cells in all) after every pass.</summary>
     public Action<int, int>? Progress { get; init; }

@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 namespace InteropInterp.Patching;
 
 /// <summary>The run that a sweep changes, done once: its activations that cells start from, attend to, or are answered from.</summary>
-internal sealed class SweepBase : IAttendedRun, IDisposable
+internal sealed class SweepBase : IDisposable
 {
     private readonly BaseRecorder recorder;
     private readonly SweepMetric metric;
@@ -62,8 +62,10 @@ internal sealed class SweepBase : IAttendedRun, IDisposable
 
     public Tensor this[HookSite site, int layer] => recorder[site, layer];
 
+    /// <summary>A layer's queries as they attend: [rows, pos, heads, d_head].</summary>
     public Tensor Queries(int layer) => this[isRotary ? HookSite.RotQ : HookSite.Q, layer];
 
+    /// <summary>A layer's keys as they are attended to: [rows, pos, key heads, d_head].</summary>
     public Tensor Keys(int layer) => this[isRotary ? HookSite.RotK : HookSite.K, layer];
 
     public Tensor Values(int layer) => this[HookSite.V, layer];

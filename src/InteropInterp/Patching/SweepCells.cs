@@ -5,7 +5,8 @@ namespace InteropInterp.Patching;
 
 /// <summary>One cell: the part of the site that is replaced. -1: all of that axis.</summary>
 /// <param name="Index">Its place in the result.</param>
-internal readonly record struct SweepCell(int Index, int Layer, int Position, int Head, int SourcePosition);
+/// <param name="Last">Of the last axis: the position attended to, or the neuron.</param>
+internal readonly record struct SweepCell(int Index, int Layer, int Position, int Head, int Last);
 
 /// <summary>The cells of a sweep, checked against the model and the rows.</summary>
 internal sealed class SweepCells
@@ -31,6 +32,8 @@ internal sealed class SweepCells
             SweepAxis.Layer => layers,
             SweepAxis.Position => OfPositions(sweep.PositionsSwept, plan),
             SweepAxis.SourcePosition when axes.Contains(HookAxis.KeyPosition) => OfPositions(sweep.SourcePositions, plan),
+            SweepAxis.Neuron when axes.Contains(HookAxis.MlpWidth) => sweep.Neurons.Resolve(
+                (int)catalogue.Size(HookAxis.MlpWidth)!.Value, "neuron"),
             SweepAxis.Head when info.HasHeads => sweep.Heads.Resolve(
                 (int)catalogue.Size(axes.First(a => a is HookAxis.Head or HookAxis.KeyHead))!.Value, "head"),
             _ => throw InterpException.Invalid("INVALID_GRID", $"'{info.Name}' has no axis {axis}; its axes are {string.Join(", ", axes)}."),
@@ -62,7 +65,7 @@ internal sealed class SweepCells
                 {
                     SweepAxis.Position => cell with { Position = value },
                     SweepAxis.Head => cell with { Head = value },
-                    _ => cell with { SourcePosition = value },
+                    _ => cell with { Last = value },
                 };
             }
             yield return cell;

@@ -29,7 +29,7 @@ internal sealed class SweepEdit(
         // Cells of one sweep select along the same axes, so one indexed write serves all.
         var hasPosition = cells[0].Position >= 0;
         var hasHead = cells[0].Head >= 0;
-        var hasSource = cells[0].SourcePosition >= 0;
+        var hasLast = cells[0].Last >= 0;
         var device = value.device;
         Tensor Column(Func<SweepCell, long> of) => tensor(cells.Select(of).ToArray(), device: device).view(-1, 1);
         var rowIndex = TensorIndex.Tensor(Ops.Range(rows, device).view(1, -1));
@@ -37,8 +37,8 @@ internal sealed class SweepEdit(
         var head = hasHead ? TensorIndex.Tensor(Column(c => c.Head)) : TensorIndex.Colon;
 
         var index = new List<TensorIndex> { rowIndex, position };
-        if (hasHead || hasSource) index.Add(head);
-        if (hasSource) index.Add(TensorIndex.Tensor(Column(c => c.SourcePosition)));
+        if (hasHead || (hasLast && isAttention)) index.Add(head);
+        if (hasLast) index.Add(TensorIndex.Tensor(Column(c => c.Last)));
         target.index_put_(source.index([.. index]), [TensorIndex.Tensor(Column(c => IndexOf(c))), .. index]);
         return copy;
     }

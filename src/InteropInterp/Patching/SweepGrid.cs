@@ -11,6 +11,9 @@ public enum SweepAxis
 
     /// <summary>The position attended to, in scores and patterns; <see cref="Position"/> is then the one that attends.</summary>
     SourcePosition,
+
+    /// <summary>A neuron of the layer's MLP.</summary>
+    Neuron,
 }
 
 /// <summary>

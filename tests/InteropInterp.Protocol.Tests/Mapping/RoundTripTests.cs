@@ -172,7 +172,7 @@ public class RoundTripTests
         Assert.Equal("TWO_GRIDS", Refused(new Sweep { Grid = "resid_pre", CustomGrid = new Grid { Site = "z", Axes = { "layer" } } }));
         Assert.Equal("UNKNOWN_GRID", Refused(new Sweep { Grid = "resid_pro" }));
         Assert.Equal("UNKNOWN_SITE", Refused(new Sweep { CustomGrid = new Grid { Site = "zz", Axes = { "layer" } } }));
-        Assert.Equal("UNKNOWN_AXIS", Refused(new Sweep { CustomGrid = new Grid { Site = "z", Axes = { "layer", "neuron" } } }));
+        Assert.Equal("UNKNOWN_AXIS", Refused(new Sweep { CustomGrid = new Grid { Site = "z", Axes = { "layer", "neurons" } } }));
         var shorthand = SweepMapping.ToEngine(new Sweep
         {
             Base = new Plan(), Zero = new ZeroOp(), Declared = new Metric { Loss = new LossMetric() }, CustomGrid = new Grid { Site = "mlp_post", Axes = { "layer", "pos" } },

@@ -169,4 +169,16 @@ public class ModelFilesTests
         Refused("UNKNOWN_DEVICE", new LoadOptions { Device = "gpu" });
         if (!cuda.is_available()) Refused("DEVICE_NOT_PRESENT", new LoadOptions { Device = "cuda:0" });
     }
+
+    [Fact]
+    public void A_place_that_cannot_be_written_to_is_named()
+    {
+        using var model = ModelLoader.Random(TinyModel.Config);
+        foreach (var place in new[] { "/proc/nowhere/model", "/proc/nowhere/model.safetensors" })
+        {
+            var error = Assert.Throws<InterpException>(() => ModelSaver.Save(model, place));
+            Assert.Equal("FILE_NOT_WRITABLE", error.Reason);
+            Assert.Contains(place, error.Message, StringComparison.Ordinal);
+        }
+    }
 }

@@ -40,11 +40,23 @@ public class SweepTests
         {
             var data = new TheoryData<string, string, string>();
             foreach (var model in new[] { "gpt2", "llama", "parallel" })
-                foreach (var grid in SweepGrid.Names.Where(g => model != "parallel" || g != "resid_mid"))
+                foreach (var grid in SweepGrid.Names.Concat(Unnamed.Keys).Where(g => model != "parallel" || g != "resid_mid"))
                     foreach (var dtype in new[] { "float64", "float32" }) data.Add(model, grid, dtype);
             return data;
         }
     }
+
+    // Grids without a name of TransformerLens's; what is before the activation is swept in whole rows.
+    private static readonly Dictionary<string, SweepGrid> Unnamed = new()
+    {
+        ["mlp_post"] = new(HookSite.MlpPost, SweepAxis.Layer),
+        ["mlp_post by_pos"] = new(HookSite.MlpPost, SweepAxis.Layer, SweepAxis.Position),
+        ["neurons"] = new(HookSite.MlpPost, SweepAxis.Layer, SweepAxis.Neuron),
+        ["neurons by_pos"] = new(HookSite.MlpPost, SweepAxis.Layer, SweepAxis.Position, SweepAxis.Neuron),
+        ["neurons before"] = new(HookSite.MlpPre, SweepAxis.Layer, SweepAxis.Neuron),
+    };
+
+    private static SweepGrid GridOf(string name) => Unnamed.TryGetValue(name, out var grid) ? grid : SweepGrid.Of(name);
 
     private static readonly Metric Difference = new LogitDiff([3, 8], [9, 1]);
 
@@ -53,7 +65,7 @@ public class SweepTests
     {
         var type = dtype == "float64" ? ScalarType.Float64 : ScalarType.Float32;
         using var model = ModelLoader.Random(Config(kind), new LoadOptions { Processing = InteropInterp.Models.Weights.ProcessingOptions.None, DataType = type });
-        var grid = SweepGrid.Of(gridName);
+        var grid = GridOf(gridName);
         var swept = SweepRunner.Run(model, new Sweep
         {
             Base = new Plan { Rows = Row.From(Corrupt) },
