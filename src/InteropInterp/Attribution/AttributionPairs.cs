@@ -16,7 +16,8 @@ internal static class AttributionPairs
         RowPairs.RequireEqualLengths(clean, "Attributions");
         InterpException.Require(clean.Flags == corrupt.Flags, "PAIR_SOURCE", "Clean and corrupted rows have the same flags.");
         foreach (var plan in new[] { clean, corrupt })
-            InterpException.Require(plan.Sources.Count == 0 && !plan.HasCallbacks && !plan.Interventions.Any(i => i.Gradient), "PAIR_SOURCE",
+            InterpException.Require(plan.Sources.Count == 0 && !plan.HasCallbacks
+                && !plan.Interventions.Any(i => i.Gradient), "PAIR_SOURCE",
                 "Attributions are of declared interventions on activations, without sources and callbacks.");
     }
 

@@ -26,7 +26,8 @@ public sealed class EdgePatchExecution : IStepwise<EdgeScores>
     internal EdgePatchExecution(TransformerModel model, EdgePatch patch, ExecutionOptions options)
     {
         (this.model, this.patch, this.options, graph) = (model, patch, options, new ResidualGraph(model.Config));
-        var flags = patch.Clean.Flags with { UseSplitQkvInput = true, UseAttnIn = false, UseHookMlpIn = model.Config.HasMlp, UngroupGroupedQueryAttention = false };
+        var flags = patch.Clean.Flags with { UseSplitQkvInput = true, UseAttnIn = false, UseHookMlpIn = model.Config.HasMlp,
+            UngroupGroupedQueryAttention = false };
         var (clean, corrupt) = (patch.Clean with { Flags = flags }, patch.Corrupt with { Flags = flags });
         var noising = patch.Direction == PatchDirections.Noising;
         here = AttributionPairs.Side(model, noising ? clean : corrupt, patch.Metric);
@@ -77,11 +78,13 @@ public sealed class EdgePatchExecution : IStepwise<EdgeScores>
     private void Pass(IReadOnlyList<int> rows, SenderDifferences differences, HookPoint? moved, double share, double weight)
     {
         // Integrated activations score the senders that are moved, the others all.
-        var own = patch.Method == EdgeMethod.IntegratedActivations && moved is { } point ? graph.Senders.Where(s => s.Point == point).ToList() : graph.Senders;
+        var own = patch.Method == EdgeMethod.IntegratedActivations && moved is { } point
+            ? graph.Senders.Where(s => s.Point == point).ToList() : graph.Senders;
         var (first, end) = (graph.IndexOf(own[0]), graph.IndexOf(own[^1]) + 1);
         var read = graph.Receivers.Where((_, i) => graph.HasEdge(first, i)).Select(Point).ToHashSet();
         var points = moved is { } at ? read.Append(at).ToHashSet() : read;
-        TapedPass.Backward(model, here, rows, points, Visit, moved is null ? null : (p, value) => p == moved ? differences.Between(p, share) : value);
+        TapedPass.Backward(model, here, rows, points, Visit, moved is null ? null : (p, value) => p == moved ? differences.Between(p, share)
+            : value);
 
         Tensor Visit(TapedHooks hooks, HookPoint p, Tensor value, Tensor gradient)
         {

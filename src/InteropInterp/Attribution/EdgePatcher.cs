@@ -10,7 +10,8 @@ public static class EdgePatcher
 {
     /// <summary>Runs on the calling thread, which takes the device's lease and offers it between passes.</summary>
     /// <exception cref="InterpException">Whatever of it cannot run, before anything runs; CANCELLED within a pass.</exception>
-    public static EdgeScores Run(TransformerModel model, EdgePatch patch, ExecutionOptions? options = null, CancellationToken cancellation = default) =>
+    public static EdgeScores Run(TransformerModel model, EdgePatch patch, ExecutionOptions? options = null,
+        CancellationToken cancellation = default) =>
         DeviceLeases.Of(model.Device).Run(Start(model, patch, options), cancellation);
 
     /// <summary>Checked, ready to be stepped through by threads that hold the device's lease. Nothing has run yet.</summary>

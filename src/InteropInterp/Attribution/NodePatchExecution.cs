@@ -126,8 +126,10 @@ public sealed class NodePatchExecution : IStepwise<NodeAttribution>
     {
         var (queries, keys) = (new HookPoint(Queries, layer), new HookPoint(Keys, layer));
         var exact = new QueryKeyFix(model.Config, layer, pattern, gradient, hooks[queries], hooks[keys]);
-        if (patch.Sites.Contains(HookSite.Q)) AddPerNode(scores, new HookPoint(HookSite.Q, layer), exact.Queries(kept[queries]).to(model.DataType));
-        if (patch.Sites.Contains(HookSite.K)) AddPerNode(scores, new HookPoint(HookSite.K, layer), exact.Keys(kept[keys]).to(model.DataType));
+        if (patch.Sites.Contains(HookSite.Q)) AddPerNode(scores, new HookPoint(HookSite.Q, layer),
+            exact.Queries(kept[queries]).to(model.DataType));
+        if (patch.Sites.Contains(HookSite.K)) AddPerNode(scores, new HookPoint(HookSite.K, layer),
+            exact.Keys(kept[keys]).to(model.DataType));
     }
 
     // Neurons and entries of a pattern are nodes of their own; widths are summed over.
@@ -148,7 +150,8 @@ public sealed class NodePatchExecution : IStepwise<NodeAttribution>
         using var scope = NewDisposeScope();
         return patch.Sites.ToDictionary(
             site => site,
-            site => stack([.. Enumerable.Range(0, model.Config.LayerCount).Select(layer => scores[new HookPoint(site, layer)])]).DetachFromDisposeScope());
+            site => stack([.. Enumerable.Range(0, model.Config.LayerCount).Select(layer =>
+                scores[new HookPoint(site, layer)])]).DetachFromDisposeScope());
     }
 
     public void Dispose()

@@ -26,7 +26,8 @@ internal sealed class QueryKeyFix
         (this.queries, this.keys) = (queries, keys);
         score = (q, k) =>
         {
-            var (a, b) = (q.to(ScalarType.Float64).transpose(1, 2), AttentionKernel.EachQueryHead(k.to(ScalarType.Float64).transpose(1, 2), config.HeadCount, 1));
+            var (a, b) = (q.to(ScalarType.Float64).transpose(1, 2),
+                AttentionKernel.EachQueryHead(k.to(ScalarType.Float64).transpose(1, 2), config.HeadCount, 1));
             var s = a.MatMul(b.transpose(-2, -1)).DividedBy(config.ScoreDivisor(layer));
             return config.ScoresSoftCap > 0 ? ForwardPass.SoftCap(s, config.ScoresSoftCap) : s;
         };
@@ -50,7 +51,8 @@ internal sealed class QueryKeyFix
         var rest = WithoutOwn(pattern);
         var divisor = rest.Plus(own);
         var others = WithoutOwn(pattern * gradient);
-        var effect = (others / divisor - others).Plus((own / divisor - pattern) * gradient).masked_fill(pattern.eq(Scalars.Zero), Scalars.Zero);
+        var effect = (others / divisor - others).Plus((own / divisor - pattern) * gradient).masked_fill(pattern.eq(Scalars.Zero),
+            Scalars.Zero);
         // [rows, heads, key] -> [rows, key, key heads].
         var perHead = effect.sum(2).transpose(1, 2);
         return perHead.unflatten(2, keys.size(2), -1).sum(-1);

@@ -21,7 +21,8 @@ internal sealed class SenderDifferences : IDisposable
         using var scope = NewDisposeScope();
         using var mode = no_grad();
         var first = this.here[points.First()];
-        Matrix = empty([graph.Senders.Count, (long)rows.Count * first.size(1) * model.Config.ModelWidth], model.DataType, model.Device).DetachFromDisposeScope();
+        Matrix = empty([graph.Senders.Count, (long)rows.Count * first.size(1) * model.Config.ModelWidth], model.DataType,
+            model.Device).DetachFromDisposeScope();
         foreach (var group in graph.Senders.GroupBy(s => s.Point))
             Matrix.narrow(0, graph.IndexOf(group.First()), group.Count()).copy_(Written(model, group.Key).reshape(group.Count(), -1));
     }
@@ -39,7 +40,8 @@ internal sealed class SenderDifferences : IDisposable
         if (point.Site != HookSite.Z) return difference.unsqueeze(0);
         var config = model.Config;
         // Each head through its own rows of W_O: [heads, d_head, d_model].
-        var matrices = model.Weights.Blocks[point.Layer].Attention.Output.view(config.ModelWidth, config.HeadCount, config.HeadWidth).permute(1, 2, 0);
+        var matrices = model.Weights.Blocks[point.Layer].Attention.Output.view(config.ModelWidth, config.HeadCount,
+            config.HeadWidth).permute(1, 2, 0);
         return difference.permute(2, 0, 1, 3).flatten(1, 2).bmm(matrices);
     }
 

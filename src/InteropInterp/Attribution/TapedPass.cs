@@ -13,7 +13,8 @@ namespace InteropInterp.Attribution;
 internal static class TapedPass
 {
     /// <summary>The batches whose recorded passes keep to the budget.</summary>
-    public static List<IReadOnlyList<int>> Batches(TransformerModel model, Plan plan, IReadOnlySet<HookPoint> points, ExecutionOptions options)
+    public static List<IReadOnlyList<int>> Batches(TransformerModel model, Plan plan, IReadOnlySet<HookPoint> points,
+        ExecutionOptions options)
     {
         var captures = points.Select(p => new Capture(p.Name) { Gradient = true });
         return [.. BatchPlanner.Cut(model, PlanChecker.Check(model, plan with { Captures = [.. captures] }), options)];
@@ -21,7 +22,8 @@ internal static class TapedPass
 
     /// <summary>Forward alone: what <see cref="TapedHooks.Forward"/> sees of it.</summary>
     public static void Forward(
-        TransformerModel model, CheckedPlan plan, IReadOnlyList<int> rows, IReadOnlySet<HookPoint> points, Func<HookPoint, Tensor, Tensor> see)
+        TransformerModel model, CheckedPlan plan, IReadOnlyList<int> rows, IReadOnlySet<HookPoint> points, Func<HookPoint, Tensor,
+            Tensor> see)
     {
         using var scope = NewDisposeScope();
         using var mode = no_grad();
@@ -36,10 +38,12 @@ internal static class TapedPass
     /// <summary>Forward and back.</summary>
     /// <param name="walks">How often to walk back: each time the number of the walk is told first.</param>
     /// <param name="edit">What the pass goes on with at a point; null: with what stands there.</param>
-    /// <param name="visit">Given the hooks (for other activations), a point, its activation and its gradient, the gradient to go on with.</param>
+    /// <param name="visit">Given the hooks (for other activations), a point, its activation and its gradient, the gradient to go on
+    /// with.</param>
     public static void Backward(
         TransformerModel model, CheckedPlan plan, IReadOnlyList<int> rows, IReadOnlySet<HookPoint> points,
-        Func<TapedHooks, HookPoint, Tensor, Tensor, Tensor> visit, Func<HookPoint, Tensor, Tensor>? edit = null, int walks = 1, Action<int>? walking = null)
+        Func<TapedHooks, HookPoint, Tensor, Tensor, Tensor> visit, Func<HookPoint, Tensor, Tensor>? edit = null, int walks = 1,
+            Action<int>? walking = null)
     {
         using var scope = NewDisposeScope();
         using var tape = new GradientTape();
@@ -63,7 +67,8 @@ internal static class TapedPass
         }
     }
 
-    private static IActivationHooks Declared(TransformerModel model, CheckedPlan plan, RowBatch batch, CaptureStore captures) => plan.Interventions.Count == 0
+    private static IActivationHooks Declared(TransformerModel model, CheckedPlan plan, RowBatch batch, CaptureStore captures) =>
+        plan.Interventions.Count == 0
         ? NoHooks.Instance
         : new HookTable(
             plan, batch.Geometry, captures, new FiredCounter(plan.Interventions),

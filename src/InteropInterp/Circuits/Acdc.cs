@@ -13,13 +13,16 @@ public static class Acdc
     private const int MostAtOnce = 32;
 
     /// <summary>Finds a circuit.</summary>
-    /// <param name="runner">Where edges are ablated. With KL divergence from the prompts' own logits as its metric it is the paper's.</param>
+    /// <param name="runner">Where edges are ablated. With KL divergence from the prompts' own logits as its metric it is the
+    /// paper's.</param>
     /// <param name="threshold">τ: how much the distance of the metric from the whole model's may grow by leaving an edge out.</param>
     /// <param name="progress">Told (edges decided, edges in all).</param>
     /// <exception cref="InterpException">INVALID_OPTION; CANCELLED between passes.</exception>
-    public static AcdcResult Find(CircuitRunner runner, double threshold, Action<int, int>? progress = null, CancellationToken cancellation = default)
+    public static AcdcResult Find(CircuitRunner runner, double threshold, Action<int, int>? progress = null,
+        CancellationToken cancellation = default)
     {
-        InterpException.Require(threshold >= 0 && double.IsFinite(threshold), "INVALID_OPTION", $"The threshold is {threshold}; it must be a number not below 0.");
+        InterpException.Require(threshold >= 0 && double.IsFinite(threshold), "INVALID_OPTION",
+            $"The threshold is {threshold}; it must be a number not below 0.");
         var graph = runner.Graph;
         var full = runner.Baseline.Average();
         double Distance(double[] perRow) => Math.Abs(perRow.Average() - full);
@@ -39,7 +42,8 @@ public static class Acdc
             while (sender >= 0)
             {
                 var candidates = new List<Circuit>();
-                for (var s = sender; s >= 0 && candidates.Count < guess; s--) candidates.Add((candidates.Count > 0 ? candidates[^1] : circuit).Without(s, receiver));
+                for (var s = sender; s >= 0 && candidates.Count < guess; s--) candidates.Add((candidates.Count > 0 ? candidates[^1]
+                    : circuit).Without(s, receiver));
                 var values = runner.Run(candidates, cancellation);
                 runs += candidates.Count;
                 var accepted = 0;
@@ -62,7 +66,8 @@ public static class Acdc
 
 /// <summary>What automatic circuit discovery found.</summary>
 /// <param name="Circuit">The edges that are left.</param>
-/// <param name="Effects">By how much the distance grew as each edge was left out, when it was tried; 0 for edges that nobody read any more.</param>
+/// <param name="Effects">By how much the distance grew as each edge was left out, when it was tried; 0 for edges that nobody read any
+/// more.</param>
 /// <param name="Distance">Of the circuit's metric from the whole model's.</param>
 /// <param name="Runs">Variants of the model that were run.</param>
 public sealed record AcdcResult(Circuit Circuit, EdgeScores Effects, double Distance, int Runs);

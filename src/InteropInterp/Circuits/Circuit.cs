@@ -101,7 +101,8 @@ public sealed class Circuit
         for (var changed = true; changed;)
         {
             changed = false;
-            var writes = Enumerable.Range(0, Graph.Senders.Count).Select(s => Graph.Receivers.Index().Any(r => current[s, r.Index])).ToArray();
+            var writes = Enumerable.Range(0, Graph.Senders.Count).Select(s =>
+                Graph.Receivers.Index().Any(r => current[s, r.Index])).ToArray();
             var reads = new bool[Graph.Senders.Count];
             reads[0] = true;
             for (var r = 0; r < Graph.Receivers.Count; r++)

@@ -19,13 +19,15 @@ internal static class CircuitChecker
         InterpException.Require(reference is { Captures.Count: 0, Generation: null, Objective: null, StopAtLayer: null, Residual: null },
             "PAIR_SOURCE", "The reference has rows and interventions, nothing else.");
         RowPairs.RequireEqualLengths(reference, "References");
-        InterpException.Require(task.Ablation is SweepMean { OverPositions: true } || reference.Rows[0].Length == plan.Length, "PROMPTS_OF_DIFFERENT_LENGTH",
+        InterpException.Require(task.Ablation is SweepMean { OverPositions: true }
+            || reference.Rows[0].Length == plan.Length, "PROMPTS_OF_DIFFERENT_LENGTH",
             $"The reference's rows have {reference.Rows[0].Length} tokens, the prompts {plan.Length}: average over positions too, or give as many.");
         return plan;
     }
 
     public static void CheckFits(Circuit circuit, ResidualGraph graph) => InterpException.Require(
-        circuit.Graph.Senders.SequenceEqual(graph.Senders) && circuit.Graph.Receivers.SequenceEqual(graph.Receivers), "CIRCUIT_OF_OTHER_MODEL",
+        circuit.Graph.Senders.SequenceEqual(graph.Senders)
+            && circuit.Graph.Receivers.SequenceEqual(graph.Receivers), "CIRCUIT_OF_OTHER_MODEL",
         $"The circuit is one of a model with {circuit.Graph.Senders.Count} senders and {circuit.Graph.Receivers.Count} receivers; " +
         $"this one has {graph.Senders.Count} and {graph.Receivers.Count}.");
 }

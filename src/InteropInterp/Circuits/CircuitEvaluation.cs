@@ -26,8 +26,10 @@ public static class CircuitEvaluation
         return [.. knockouts.Select((nodes, i) => new Knockout(nodes, values[i], values[knockouts.Count + i]))];
     }
 
-    /// <summary>By how much the circuit's metric moves without each of its nodes, largest first: no node of a minimal circuit is idle.</summary>
-    public static IReadOnlyList<(Sender Node, double Change)> Minimality(CircuitRunner runner, Circuit circuit, CancellationToken cancellation = default)
+    /// <summary>By how much the circuit's metric moves without each of its nodes, largest first: no node of a minimal circuit is
+    /// idle.</summary>
+    public static IReadOnlyList<(Sender Node, double Change)> Minimality(CircuitRunner runner, Circuit circuit,
+        CancellationToken cancellation = default)
     {
         var nodes = circuit.Nodes;
         var values = Means(runner, [circuit, .. nodes.Select(n => circuit.WithoutNodes([n]))], cancellation);
@@ -35,10 +37,12 @@ public static class CircuitEvaluation
     }
 
     /// <summary>Size against recovered behaviour, circuit by circuit: the Pareto curve of a ranking of edges or nodes.</summary>
-    public static IReadOnlyList<CircuitPerformance> Curve(CircuitRunner runner, IReadOnlyList<Circuit> circuits, CancellationToken cancellation = default)
+    public static IReadOnlyList<CircuitPerformance> Curve(CircuitRunner runner, IReadOnlyList<Circuit> circuits,
+        CancellationToken cancellation = default)
     {
         var values = Means(runner, [Circuit.Empty(runner.Graph), .. circuits], cancellation);
-        return [.. circuits.Select((c, i) => new CircuitPerformance(c.EdgeCount, c.Nodes.Count, values[i + 1], null, runner.Baseline.Average(), values[0]))];
+        return [.. circuits.Select((c, i) => new CircuitPerformance(c.EdgeCount, c.Nodes.Count, values[i + 1], null,
+            runner.Baseline.Average(), values[0]))];
     }
 
     /// <summary>Circuits of the highest-scored edges, of growing size.</summary>
@@ -49,7 +53,8 @@ public static class CircuitEvaluation
     public static IReadOnlyList<Circuit> TopNodes(ResidualGraph graph, IReadOnlyList<Sender> ranked, IReadOnlyList<int> sizes)
     {
         foreach (var size in sizes)
-            if (size < 0 || size > ranked.Count) throw InterpException.OutOfRange("CIRCUIT_SIZE", $"A circuit of {size} nodes: {ranked.Count} are ranked.");
+            if (size < 0 || size > ranked.Count) throw InterpException.OutOfRange("CIRCUIT_SIZE",
+                $"A circuit of {size} nodes: {ranked.Count} are ranked.");
         return [.. sizes.Select(n => Circuit.OfNodes(graph, ranked.Take(n)))];
     }
 

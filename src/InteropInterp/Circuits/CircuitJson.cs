@@ -63,8 +63,10 @@ public static class CircuitJson
 
     private static void CheckShape(JsonElement shape, TransformerConfig config)
     {
-        foreach (var (name, expected) in new[] { ("n_layers", config.LayerCount), ("n_heads", config.HeadCount), ("d_model", config.ModelWidth) })
+        foreach (var (name, expected) in new[] { ("n_layers", config.LayerCount), ("n_heads", config.HeadCount),
+            ("d_model", config.ModelWidth) })
             if (shape.TryGetProperty(name, out var found) && found.GetInt32() != expected)
-                throw InterpException.DataLoss("CIRCUIT_FILE", $"The circuit is of a model with {name} = {found.GetInt32()}; this one has {expected}.");
+                throw InterpException.DataLoss("CIRCUIT_FILE",
+                    $"The circuit is of a model with {name} = {found.GetInt32()}; this one has {expected}.");
     }
 }

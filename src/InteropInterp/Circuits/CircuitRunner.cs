@@ -26,7 +26,8 @@ public sealed class CircuitRunner : IDisposable
 
     /// <summary>Runs the prompts and what the ablation needs, once.</summary>
     /// <exception cref="InterpException">Whatever of it cannot run, before anything runs; CANCELLED.</exception>
-    public CircuitRunner(TransformerModel model, CircuitTask task, ExecutionOptions? options = null, CancellationToken cancellation = default)
+    public CircuitRunner(TransformerModel model, CircuitTask task, ExecutionOptions? options = null,
+        CancellationToken cancellation = default)
     {
         (this.model, this.options, Graph) = (model, options ?? new ExecutionOptions(), new ResidualGraph(model.Config));
         var source = task.Ablation.Asks;
@@ -34,8 +35,10 @@ public sealed class CircuitRunner : IDisposable
         var shared = task.Ablation is SweepFromRun ? RowPairs.SharedPrefix(model.Config, task.Prompts, source!) : 0;
         start = Math.Min(shared, plan.Length - 1);
         var points = Graph.Senders.Select(s => s.Point).ToHashSet();
-        using var run = source is null ? null : PlanRunner.Run(model, source with { Captures = [.. points.Select(p => new Capture(p.Name))] }, options, cancellation);
-        baseRun = DeviceLeases.Of(model.Device).Run(Stepwise.Once(() => new BaseRun(model, plan, points.Concat(TailLayout.Reads(model.Config, 0)))), cancellation);
+        using var run = source is null ? null : PlanRunner.Run(model,
+            source with { Captures = [.. points.Select(p => new Capture(p.Name))] }, options, cancellation);
+        baseRun = DeviceLeases.Of(model.Device).Run(Stepwise.Once(() =>
+            new BaseRun(model, plan, points.Concat(TailLayout.Reads(model.Config, 0)))), cancellation);
         using var scope = NewDisposeScope();
         foreach (var point in points)
         {
@@ -81,7 +84,8 @@ public sealed class CircuitRunner : IDisposable
         else
         {
             var stream = From(baseRun[new HookPoint(HookSite.ResidPre, layer)]).repeat([circuits.Length, 1, 1]);
-            final = new ForwardPass(model, new ModelFlags { UseSplitQkvInput = true }, hooks, layout).Blocks(stream, layer, model.Config.LayerCount);
+            final = new ForwardPass(model, new ModelFlags { UseSplitQkvInput = true }, hooks, layout).Blocks(stream, layer,
+                model.Config.LayerCount);
         }
         var values = new MetricReader(model, plan).Read(final, start, baseRun.Final);
         return [.. values.Chunk(plan.RowCount)];
@@ -92,7 +96,8 @@ public sealed class CircuitRunner : IDisposable
     {
         for (var r = 0; r < Graph.Receivers.Count; r++)
             for (var s = 0; s < Graph.Reaching(r); s++)
-                if (!circuit.Contains(s, r)) return Graph.Receivers[r].Kind == ReceiverKind.Logits ? model.Config.LayerCount : Graph.Receivers[r].Layer;
+                if (!circuit.Contains(s, r)) return Graph.Receivers[r].Kind == ReceiverKind.Logits ? model.Config.LayerCount
+                    : Graph.Receivers[r].Layer;
         return int.MaxValue;
     }
 

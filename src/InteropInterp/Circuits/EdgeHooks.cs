@@ -23,7 +23,8 @@ internal sealed class EdgeHooks : IActivationHooks
     /// <param name="baseRun">Likewise: what senders of earlier layers write.</param>
     /// <param name="firstLayer">Where the pass begins.</param>
     public EdgeHooks(
-        TransformerModel model, ResidualGraph graph, Circuit[] circuits, Func<HookPoint, Tensor> ablated, Func<HookPoint, Tensor> baseRun, int firstLayer)
+        TransformerModel model, ResidualGraph graph, Circuit[] circuits, Func<HookPoint, Tensor> ablated, Func<HookPoint, Tensor> baseRun,
+            int firstLayer)
     {
         (this.model, this.graph, this.ablated, this.circuits) = (model, graph, ablated, circuits.Length);
         int senders = graph.Senders.Count, receivers = graph.Receivers.Count;
@@ -50,7 +51,8 @@ internal sealed class EdgeHooks : IActivationHooks
         {
             case HookSite.Z or HookSite.MlpOut:
                 var point = new HookPoint(site, layer);
-                Rows(point).copy_(Written(point, ablated(point).repeat([circuits, .. Enumerable.Repeat(1L, (int)value.dim() - 1)]) - value, circuits));
+                Rows(point).copy_(Written(point, ablated(point).repeat([circuits, .. Enumerable.Repeat(1L, (int)value.dim() - 1)]) - value,
+                    circuits));
                 return value;
             case HookSite.QInput: return Read(value, Receiver.Query(layer, 0), model.Config.HeadCount);
             case HookSite.KInput: return Read(value, Receiver.Key(layer, 0), model.Config.KeyHeads);
@@ -87,7 +89,8 @@ internal sealed class EdgeHooks : IActivationHooks
         if (point.Site != HookSite.Z) return difference.reshape(variants, 1, -1);
         var config = model.Config;
         // Each head through its own rows of W_O: [heads, d_head, d_model].
-        var matrices = model.Weights.Blocks[point.Layer].Attention.Output.view(config.ModelWidth, config.HeadCount, config.HeadWidth).permute(1, 2, 0);
+        var matrices = model.Weights.Blocks[point.Layer].Attention.Output.view(config.ModelWidth, config.HeadCount,
+            config.HeadWidth).permute(1, 2, 0);
         var each = difference.permute(2, 0, 1, 3).flatten(1, 2).bmm(matrices);
         return each.view(config.HeadCount, variants, -1).transpose(0, 1);
     }

@@ -16,8 +16,10 @@ namespace InteropInterp.Circuits;
 public sealed record PatchingExperiment(Plan Clean, Plan Corrupt, Metric Metric)
 {
     /// <summary>Patches each cell of a grid alone, clean into corrupted (denoising) and corrupted into clean (noising).</summary>
-    /// <exception cref="InterpException">TASK_NOT_SOLVED where clean and corrupted prompts give the same, so that nothing is to be restored.</exception>
-    public Exploration Explore(TransformerModel model, SweepGrid grid, ExecutionOptions? options = null, CancellationToken cancellation = default)
+    /// <exception cref="InterpException">TASK_NOT_SOLVED where clean and corrupted prompts give the same, so that nothing is to be
+    /// restored.</exception>
+    public Exploration Explore(TransformerModel model, SweepGrid grid, ExecutionOptions? options = null,
+        CancellationToken cancellation = default)
     {
         SweepResult Sweep(Plan here, Plan there) => SweepRunner.Run(
             model, new Sweep { Base = here, Source = new SweepFromRun(there), Grid = grid, Metric = Metric }, options, cancellation);
@@ -34,7 +36,8 @@ public sealed record PatchingExperiment(Plan Clean, Plan Corrupt, Metric Metric)
     public IReadOnlyList<CircuitPerformance> Confirm(
         TransformerModel model, IReadOnlyList<Circuit> circuits, ExecutionOptions? options = null, CancellationToken cancellation = default)
     {
-        using var runner = new CircuitRunner(model, new CircuitTask { Prompts = Clean, Ablation = new SweepFromRun(Corrupt), Metric = Metric }, options, cancellation);
+        using var runner = new CircuitRunner(model,
+            new CircuitTask { Prompts = Clean, Ablation = new SweepFromRun(Corrupt), Metric = Metric }, options, cancellation);
         var results = circuits.Select(c => CircuitEvaluation.Faithfulness(runner, c, cancellation)).ToList();
         if (results.Count > 0) RequireEffect(results[0].Whole, results[0].None);
         return results;

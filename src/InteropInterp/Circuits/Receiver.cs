@@ -49,7 +49,8 @@ public readonly partial record struct Receiver(ReceiverKind Kind, int Layer, int
         if (name == "logits") return Logits;
         var match = Pattern().Match(name);
         if (!match.Success)
-            throw InterpException.Invalid("UNKNOWN_RECEIVER", $"'{name}' names no receiver; they are called a3.h5<q>, a3.h5<k>, a3.h5<v>, m3, logits.");
+            throw InterpException.Invalid("UNKNOWN_RECEIVER",
+                $"'{name}' names no receiver; they are called a3.h5<q>, a3.h5<k>, a3.h5<v>, m3, logits.");
         int Number(int group) => int.Parse(match.Groups[group].ValueSpan);
         if (match.Groups[4].Success) return Mlp(Number(4));
         var (layer, head) = (Number(1), Number(2));

@@ -18,10 +18,12 @@ public sealed class ResidualGraph
         Config = config;
         var layers = Enumerable.Range(0, config.LayerCount);
         IEnumerable<T> Each<T>(int count, Func<int, T> make) => Enumerable.Range(0, count).Select(make);
-        Senders = [Sender.Input, .. layers.SelectMany(l => Each(config.HeadCount, h => Sender.Head(l, h)).Concat(Each(config.HasMlp ? 1 : 0, _ => Sender.Mlp(l))))];
+        Senders = [Sender.Input, .. layers.SelectMany(l =>
+            Each(config.HeadCount, h => Sender.Head(l, h)).Concat(Each(config.HasMlp ? 1 : 0, _ => Sender.Mlp(l))))];
         Receivers =
         [
-            .. layers.SelectMany(l => Each(config.HeadCount, h => Receiver.Query(l, h)).Concat(Each(config.KeyHeads, h => Receiver.Key(l, h)))
+            .. layers.SelectMany(l => Each(config.HeadCount, h =>
+                Receiver.Query(l, h)).Concat(Each(config.KeyHeads, h => Receiver.Key(l, h)))
                 .Concat(Each(config.KeyHeads, h => Receiver.Value(l, h))).Concat(Each(config.HasMlp ? 1 : 0, _ => Receiver.Mlp(l)))),
             Receiver.Logits,
         ];
@@ -60,7 +62,8 @@ public sealed class ResidualGraph
     public (int Sender, int Receiver) ParseEdge(string name)
     {
         var ends = name.Split("->");
-        InterpException.Require(ends.Length == 2, "UNKNOWN_EDGE", $"'{name}' names no edge; they are called a0.h1->a2.h3<q>, input->m0, m3->logits.");
+        InterpException.Require(ends.Length == 2, "UNKNOWN_EDGE",
+            $"'{name}' names no edge; they are called a0.h1->a2.h3<q>, input->m0, m3->logits.");
         var (sender, receiver) = (IndexOf(Sender.Parse(ends[0])), IndexOf(Receiver.Parse(ends[1])));
         InterpException.Require(HasEdge(sender, receiver), "NO_PATH", $"'{name}': the receiver reads before the sender writes.");
         return (sender, receiver);
@@ -69,7 +72,8 @@ public sealed class ResidualGraph
     /// <summary>An edge's name.</summary>
     public string NameOf(int sender, int receiver) => $"{Senders[sender]}->{Receivers[receiver]}";
 
-    /// <summary>The senders whose output a receiver's input goes into: a head of its queries; all that share a key head; an MLP; none of logits.</summary>
+    /// <summary>The senders whose output a receiver's input goes into: a head of its queries; all that share a key head; an MLP; none of
+    /// logits.</summary>
     public IEnumerable<int> Feeds(int receiver)
     {
         var node = Receivers[receiver];

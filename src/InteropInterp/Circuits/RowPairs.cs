@@ -9,11 +9,13 @@ namespace InteropInterp.Circuits;
 internal static class RowPairs
 {
     /// <summary>The base plan, checked, with the metric as its objective.</summary>
-    /// <exception cref="InterpException">PAIR_BASE, PAIR_SOURCE, SOURCE_ROWS, PROMPTS_OF_DIFFERENT_LENGTH, and what a plan's check refuses.</exception>
+    /// <exception cref="InterpException">PAIR_BASE, PAIR_SOURCE, SOURCE_ROWS, PROMPTS_OF_DIFFERENT_LENGTH, and what a plan's check
+    /// refuses.</exception>
     public static CheckedPlan Check(TransformerModel model, Plan plan, Plan source, Metric metric)
     {
         InterpException.Require(
-            plan is { Captures.Count: 0, Generation: null, Objective: null, StopAtLayer: null, Residual: null, Sources.Count: 0, Interventions.Count: 0 },
+            plan is { Captures.Count: 0, Generation: null, Objective: null, StopAtLayer: null, Residual: null, Sources.Count: 0,
+                Interventions.Count: 0 },
             "PAIR_BASE", "The base run has rows, nothing else.");
         InterpException.Require(source is { Captures.Count: 0, Generation: null, Objective: null, StopAtLayer: null, Residual: null },
             "PAIR_SOURCE", "The source has rows and interventions, nothing else.");

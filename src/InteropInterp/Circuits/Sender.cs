@@ -43,7 +43,8 @@ public readonly partial record struct Sender(SenderKind Kind, int Layer, int Ind
         if (name == "input") return Input;
         var match = Pattern().Match(name);
         if (!match.Success)
-            throw InterpException.Invalid("UNKNOWN_SENDER", $"'{name}' names no sender; they are called input, a3.h5 (layer 3, head 5), m3, resid_pre3.");
+            throw InterpException.Invalid("UNKNOWN_SENDER",
+                $"'{name}' names no sender; they are called input, a3.h5 (layer 3, head 5), m3, resid_pre3.");
         int Number(int group) => int.Parse(match.Groups[group].ValueSpan);
         return match.Groups[1].Success ? Head(Number(1), Number(2)) : match.Groups[3].Success ? Mlp(Number(3)) : ResidPre(Number(4));
     }
@@ -57,7 +58,8 @@ public readonly partial record struct Sender(SenderKind Kind, int Layer, int Ind
     {
         CheckLayer(Name, Layer, config);
         if (Kind == SenderKind.Head && (Index < 0 || Index >= config.HeadCount))
-            throw InterpException.OutOfRange("HEAD_OUT_OF_RANGE", $"'{Name}': the model has {config.HeadCount} heads (0 to {config.HeadCount - 1}).");
+            throw InterpException.OutOfRange("HEAD_OUT_OF_RANGE",
+                $"'{Name}': the model has {config.HeadCount} heads (0 to {config.HeadCount - 1}).");
         if (Kind == SenderKind.Mlp) CheckMlp(Name, config);
     }
 
@@ -82,7 +84,8 @@ public readonly partial record struct Sender(SenderKind Kind, int Layer, int Ind
     internal static void CheckLayer(string name, int layer, TransformerConfig config)
     {
         if (layer < 0 || layer >= config.LayerCount)
-            throw InterpException.OutOfRange("LAYER_OUT_OF_RANGE", $"'{name}': the model has {config.LayerCount} layers (0 to {config.LayerCount - 1}).");
+            throw InterpException.OutOfRange("LAYER_OUT_OF_RANGE",
+                $"'{name}': the model has {config.LayerCount} layers (0 to {config.LayerCount - 1}).");
     }
 
     internal static void CheckMlp(string name, TransformerConfig config)

@@ -47,7 +47,8 @@ internal sealed class TailLayout(TransformerConfig config, BaseRun baseRun, int 
         }
         var windowed = config.IsLocal(layer) && config.WindowSize < end;
         var causal = config.IsCausal && start == 0 && baseRun.KeyMask is null && !windowed;
-        return AttentionKernel.Apply(config, q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), () => Mask(layer), causal, layer, hooks).transpose(1, 2);
+        return AttentionKernel.Apply(config, q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), () =>
+            Mask(layer), causal, layer, hooks).transpose(1, 2);
     }
 
     public void Finish()

@@ -35,7 +35,8 @@ public class EdgePatcherTests
             {
                 var expected = 0.0;
                 if (graph.Senders[s].Reaches(graph.Receivers[r], model.Config))
-                    expected = (Output(there, graph.Senders[s]) - Output(here, graph.Senders[s])).mul(Gradient(here, model, graph.Receivers[r])).sum().item<double>();
+                    expected = (Output(there, graph.Senders[s]) - Output(here, graph.Senders[s])).mul(Gradient(here, model,
+                        graph.Receivers[r])).sum().item<double>();
                 Assert.Equal(expected, scores.Values[s, r], 1e-12);
             }
         Assert.True(scores.Ranked().First().Score != 0);
@@ -47,7 +48,8 @@ public class EdgePatcherTests
 
     private static string[] Read(TransformerModel model, string kind)
     {
-        string[] attention = ["*.hook_q_input", "*.hook_k_input", "*.hook_v_input", $"blocks.{model.Config.LayerCount - 1}.hook_resid_post"];
+        string[] attention = ["*.hook_q_input", "*.hook_k_input", "*.hook_v_input",
+            $"blocks.{model.Config.LayerCount - 1}.hook_resid_post"];
         return kind == "attention" ? attention : [.. attention, "*.hook_mlp_in"];
     }
 
@@ -70,11 +72,13 @@ public class EdgePatcherTests
     {
         using var model = TinyModels.Make(kind);
         var edges = EdgePatcher.Run(model, Patch with { Direction = PatchDirections.Denoising });
-        using var nodes = NodePatcher.Run(model, new NodePatch { Clean = Clean, Corrupt = Corrupt, Metric = Patch.Metric, Sites = [HookSite.Z] });
+        using var nodes = NodePatcher.Run(model, new NodePatch { Clean = Clean, Corrupt = Corrupt, Metric = Patch.Metric,
+            Sites = [HookSite.Z] });
         using var scope = NewDisposeScope();
         for (var layer = 0; layer < 3; layer++)
             for (var head = 0; head < 4; head++)
-                Assert.Equal(nodes.Denoising![HookSite.Z][layer, TensorIndex.Colon, head].sum().item<double>(), Out(edges, Sender.Head(layer, head)), 1e-12);
+                Assert.Equal(nodes.Denoising![HookSite.Z][layer, TensorIndex.Colon, head].sum().item<double>(),
+                    Out(edges, Sender.Head(layer, head)), 1e-12);
     }
 
     private static double Out(EdgeScores scores, Sender sender) =>
@@ -104,7 +108,8 @@ public class EdgePatcherTests
         {
             var patched = Value(model, Clean with
             {
-                Sources = new Dictionary<string, Plan> { ["there"] = Corrupt }, Interventions = [new Intervention(point, new PatchFromOp("there"))],
+                Sources = new Dictionary<string, Plan> { ["there"] = Corrupt },
+                    Interventions = [new Intervention(point, new PatchFromOp("there"))],
             });
             Assert.Equal(patched - Value(model, Clean), senders.Sum(s => Out(scores, s)), tolerance);
         }
@@ -128,7 +133,8 @@ public class EdgePatcherTests
         Refused("INVALID_OPTION", Patch with { Method = EdgeMethod.IntegratedInputs, Steps = 0 });
         Refused("ATTRIBUTION_TOO_LARGE", Patch, new ExecutionOptions { MemoryLimit = 1000 });
         Refused("SOURCE_ROWS", Patch with { Corrupt = new Plan { Rows = [.. Corrupt.Rows.Take(1)] } });
-        Refused("PAIR_SOURCE", Patch with { Corrupt = Corrupt with { Interventions = [new Intervention("hook_embed", new CallbackOp((_, _) => null))] } });
+        Refused("PAIR_SOURCE", Patch with { Corrupt = Corrupt with { Interventions = [new Intervention("hook_embed",
+            new CallbackOp((_, _) => null))] } });
         var graph = new ResidualGraph(model.Config);
         Assert.Equal(graph.EdgeCount, graph.Receivers.Select((_, i) => graph.Reaching(i)).Sum());
         Assert.Equal("a0.h1->a1.h2<q>", graph.NameOf(graph.IndexOf(Sender.Head(0, 1)), graph.IndexOf(Receiver.Query(1, 2))));

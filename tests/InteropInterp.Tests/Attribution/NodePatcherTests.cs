@@ -16,17 +16,20 @@ public class NodePatcherTests
     private static readonly Plan Corrupt = new() { Rows = Row.From([[5, 9, 12, 3, 25, 30], [11, 6, 4, 21, 33, 7], [1, 2, 9, 4, 5, 6]]) };
     private static readonly Metric Difference = new LogitDiff([3, 8, 4], [9, 1, 4 + 1]);
 
-    private static NodePatch Patch(params IReadOnlyList<HookSite> sites) => new() { Clean = Clean, Corrupt = Corrupt, Metric = Difference, Sites = sites };
+    private static NodePatch Patch(params IReadOnlyList<HookSite> sites) =>
+        new() { Clean = Clean, Corrupt = Corrupt, Metric = Difference, Sites = sites };
 
     [Theory, InlineData("gpt2"), InlineData("llama"), InlineData("parallel"), InlineData("attention")]
     public void It_is_the_difference_times_the_gradient_in_either_direction_however_batches_are_cut(string kind)
     {
         using var model = TinyModels.Make(kind);
-        List<HookSite> sites = [HookSite.ResidPre, HookSite.Q, HookSite.K, HookSite.V, HookSite.Pattern, HookSite.Z, HookSite.AttnOut, HookSite.ResidPost];
+        List<HookSite> sites = [HookSite.ResidPre, HookSite.Q, HookSite.K, HookSite.V, HookSite.Pattern, HookSite.Z, HookSite.AttnOut,
+            HookSite.ResidPost];
         if (kind != "attention") sites.AddRange([HookSite.MlpPost, HookSite.MlpOut]);
         if (kind is "gpt2" or "llama") sites.Add(HookSite.ResidMid);
         using var both = NodePatcher.Run(model, Patch(sites) with { Directions = PatchDirections.Both });
-        using var cut = NodePatcher.Run(model, Patch(sites) with { Directions = PatchDirections.Both }, new ExecutionOptions { BatchBudget = 1 });
+        using var cut = NodePatcher.Run(model, Patch(sites) with { Directions = PatchDirections.Both },
+            new ExecutionOptions { BatchBudget = 1 });
         using var one = NodePatcher.Run(model, Patch(sites) with { Directions = PatchDirections.Noising });
         Assert.Null(one.Denoising);
         using var clean = Captured(model, Clean, sites);
@@ -80,7 +83,9 @@ public class NodePatcherTests
                     using var patched = PlanRunner.Run(model, Corrupt with
                     {
                         Sources = new Dictionary<string, Plan> { ["clean"] = Clean }, Captures = [new Capture(Pattern)],
-                        Interventions = [new Intervention(new HookPoint(site, 1).Name, new PatchFromOp("clean")) { Where = new Selector { Heads = Positions.At(head), Positions = Positions.At(position) } }],
+                        Interventions = [new Intervention(new HookPoint(site, 1).Name,
+                            new PatchFromOp("clean")) { Where = new Selector { Heads = Positions.At(head),
+                            Positions = Positions.At(position) } }],
                     });
                     var expected = ((patched[Pattern] - here[Pattern]) * here[Pattern + "_grad"]).sum().item<double>();
                     Assert.Equal(expected, result.Denoising[site][1, position, head].item<double>(), 1e-12);
@@ -120,7 +125,8 @@ public class NodePatcherTests
                 {
                     using var run = PlanRunner.Run(model, Corrupt with
                     {
-                        Objective = new Objective { Metric = Difference }, Captures = [new Capture(name), new Capture(name) { Gradient = true }],
+                        Objective = new Objective { Metric = Difference },
+                            Captures = [new Capture(name), new Capture(name) { Gradient = true }],
                         Interventions =
                         [
                             new Intervention($"blocks.{held}.hook_attn_out", new ZeroOp()) { Gradient = true },
@@ -139,7 +145,8 @@ public class NodePatcherTests
     public void What_cannot_be_attributed_is_refused_with_the_reason()
     {
         using var model = TinyModels.Make("parallel");
-        void Refused(string reason, NodePatch wrong) => Assert.Equal(reason, Assert.Throws<InterpException>(() => NodePatcher.Run(model, wrong)).Reason);
+        void Refused(string reason, NodePatch wrong) =>
+            Assert.Equal(reason, Assert.Throws<InterpException>(() => NodePatcher.Run(model, wrong)).Reason);
 
         Refused("SELECTS_NOTHING", Patch());
         Refused("SELECTS_NOTHING", Patch(HookSite.Z) with { Directions = 0 });
@@ -148,11 +155,13 @@ public class NodePatcherTests
         Refused("ATTRIBUTION_SITE", Patch(HookSite.AttnScores));
         Refused("HOOK_POINT_SILENT", Patch(HookSite.ResidMid));
         Refused("SOURCE_ROWS", Patch(HookSite.Z) with { Corrupt = new Plan { Rows = [.. Corrupt.Rows.Take(1)] } });
-        Refused("ROWS_OF_DIFFERENT_LENGTH", Patch(HookSite.Z) with { Clean = new Plan { Rows = Row.From([[1, 2], [3, 4, 5], [6, 7]]) }, Corrupt = new Plan { Rows = Row.From([[1, 2], [3, 4, 5], [6, 7]]) } });
+        Refused("ROWS_OF_DIFFERENT_LENGTH", Patch(HookSite.Z) with { Clean = new Plan { Rows = Row.From([[1, 2], [3, 4, 5], [6, 7]]) },
+            Corrupt = new Plan { Rows = Row.From([[1, 2], [3, 4, 5], [6, 7]]) } });
         Refused("PAIR_SOURCE", Patch(HookSite.Z) with { Corrupt = Corrupt with { Flags = new ModelFlags { UseAttnResult = true } } });
         Refused("METRIC_ROWS", Patch(HookSite.Z) with { Metric = new LogProb([1, 2]) });
         using var single = ModelLoader.Random(TinyModel.Config with { LayerCount = 1, VocabularySize = 40 });
-        Assert.Equal("GRADDROP_NEEDS_LAYERS", Assert.Throws<InterpException>(() => NodePatcher.Run(single, Patch(HookSite.Z) with { DropGradients = true })).Reason);
+        Assert.Equal("GRADDROP_NEEDS_LAYERS", Assert.Throws<InterpException>(() =>
+            NodePatcher.Run(single, Patch(HookSite.Z) with { DropGradients = true })).Reason);
     }
 
     [Fact]
@@ -162,9 +171,11 @@ public class NodePatcherTests
         using var model = ModelLoader.Load(SharedFolder.Path("fixtures", "models", "gpt2_shakespeare"));
         using var result = NodePatcher.Run(model, new NodePatch
         {
-            Clean = new Plan { Rows = Row.From(golden.Rows("clean_tokens")) }, Corrupt = new Plan { Rows = Row.From(golden.Rows("corrupted_tokens")) },
+            Clean = new Plan { Rows = Row.From(golden.Rows("clean_tokens")) },
+                Corrupt = new Plan { Rows = Row.From(golden.Rows("corrupted_tokens")) },
             Metric = new LogitDiff([881], [720]),
-            Sites = [HookSite.Z, HookSite.Q, HookSite.K, HookSite.V, HookSite.Pattern, HookSite.MlpOut, HookSite.AttnOut, HookSite.MlpPost, HookSite.ResidPre, HookSite.ResidMid, HookSite.ResidPost],
+            Sites = [HookSite.Z, HookSite.Q, HookSite.K, HookSite.V, HookSite.Pattern, HookSite.MlpOut, HookSite.AttnOut, HookSite.MlpPost,
+                HookSite.ResidPre, HookSite.ResidMid, HookSite.ResidPost],
         });
         using var scope = NewDisposeScope();
         // The fixture's metric is 0 on the corrupted prompt and 1 on the clean one.
@@ -186,7 +197,8 @@ public class NodePatcherTests
         Near("neurons_last_layer", Of(HookSite.MlpPost)[3].sum([0]));
         Near("resid", stack([Of(HookSite.ResidPre), Of(HookSite.ResidMid)], 1).flatten(0, 1).narrow(0, 0, 8) is var streams
             ? cat([streams, Of(HookSite.ResidPost).narrow(0, 3, 1)], 0) : null!);
-        Near("layer_out", cat([golden["layer_out"].narrow(0, 0, 2).to(ScalarType.Float32), stack([Of(HookSite.AttnOut), Of(HookSite.MlpOut)], 1).flatten(0, 1)], 0));
+        Near("layer_out", cat([golden["layer_out"].narrow(0, 0, 2).to(ScalarType.Float32),
+            stack([Of(HookSite.AttnOut), Of(HookSite.MlpOut)], 1).flatten(0, 1)], 0));
         TestContext.Current.SendDiagnosticMessage($"attribution: off by {worst:G3} at most");
     }
 }

@@ -16,7 +16,8 @@ public class CircuitRunnerTests
 {
     private static readonly Plan Clean = new() { Rows = Row.From([[5, 9, 17, 3, 8, 30], [5, 9, 4, 21, 2, 7]]) };
     private static readonly Plan Corrupt = new() { Rows = Row.From([[5, 9, 12, 3, 25, 30], [5, 9, 4, 22, 33, 7]]) };
-    private static readonly CircuitTask Task = new() { Prompts = Clean, Ablation = new SweepFromRun(Corrupt), Metric = new LogitDiff([3, 8], [9, 1]) };
+    private static readonly CircuitTask Task = new() { Prompts = Clean, Ablation = new SweepFromRun(Corrupt),
+        Metric = new LogitDiff([3, 8], [9, 1]) };
 
     private static double Value(TransformerModel model, Plan plan)
     {
@@ -65,7 +66,8 @@ public class CircuitRunnerTests
             var patched = Value(model, Clean with
             {
                 Sources = sources is null ? new Dictionary<string, Plan>() : new Dictionary<string, Plan> { ["there"] = sources },
-                Interventions = [.. new[] { (0, 1), (0, 2), (1, 3) }.Select(h => new Intervention($"blocks.{h.Item1}.attn.hook_z", op) { Where = new Selector { Heads = Positions.At(h.Item2) } })],
+                Interventions = [.. new[] { (0, 1), (0, 2), (1, 3) }.Select(h =>
+                    new Intervention($"blocks.{h.Item1}.attn.hook_z", op) { Where = new Selector { Heads = Positions.At(h.Item2) } })],
             });
             var circuit = Circuit.Full(runner.Graph).WithoutNodes([Sender.Head(0, 1), Sender.Head(1, 3), Sender.Head(0, 2)]);
             Assert.Equal(patched, runner.Run(circuit), 1e-9);
@@ -82,15 +84,22 @@ public class CircuitRunnerTests
         var circuit = Circuit.Full(runner.Graph).Without(early.Sender, early.Receiver).Without(late.Sender, late.Receiver);
         using var scope = NewDisposeScope();
         using var there = PlanRunner.Run(model, Corrupt with { Captures = [new Capture("*.hook_z")] });
-        using var here = PlanRunner.Run(model, Clean with { Captures = [new Capture("blocks.0.attn.hook_z"), new Capture("blocks.1.hook_resid_pre")] });
-        Tensor Output(Tensor z, int layer, int head) => Native.Operators.Ops.MatMul(z.select(2, head), model.StateDict[$"blocks.{layer}.attn.W_O"][head]);
-        var first = new Intervention("blocks.1.hook_v_input", new SetOp((here["blocks.1.hook_resid_pre"] - (Output(here["blocks.0.attn.hook_z"], 0, 1) - Output(there["blocks.0.attn.hook_z"], 0, 1))).unsqueeze(2)))
+        using var here = PlanRunner.Run(model, Clean with { Captures = [new Capture("blocks.0.attn.hook_z"),
+            new Capture("blocks.1.hook_resid_pre")] });
+        Tensor Output(Tensor z, int layer, int head) =>
+            Native.Operators.Ops.MatMul(z.select(2, head), model.StateDict[$"blocks.{layer}.attn.W_O"][head]);
+        var first = new Intervention("blocks.1.hook_v_input",
+            new SetOp((here["blocks.1.hook_resid_pre"] - (Output(here["blocks.0.attn.hook_z"], 0, 1) - Output(there["blocks.0.attn.hook_z"],
+            0, 1))).unsqueeze(2)))
         {
             Where = new Selector { Heads = Positions.At(2) },
         };
         var flags = new ModelFlags { UseSplitQkvInput = true };
-        using var middle = PlanRunner.Run(model, Clean with { Flags = flags, Interventions = [first], Captures = [new Capture("blocks.1.attn.hook_z"), new Capture("blocks.2.hook_resid_pre")] });
-        var second = new Intervention("blocks.2.hook_q_input", new SetOp((middle["blocks.2.hook_resid_pre"] - (Output(middle["blocks.1.attn.hook_z"], 1, 2) - Output(there["blocks.1.attn.hook_z"], 1, 2))).unsqueeze(2)))
+        using var middle = PlanRunner.Run(model, Clean with { Flags = flags, Interventions = [first],
+            Captures = [new Capture("blocks.1.attn.hook_z"), new Capture("blocks.2.hook_resid_pre")] });
+        var second = new Intervention("blocks.2.hook_q_input",
+            new SetOp((middle["blocks.2.hook_resid_pre"] - (Output(middle["blocks.1.attn.hook_z"], 1,
+            2) - Output(there["blocks.1.attn.hook_z"], 1, 2))).unsqueeze(2)))
         {
             Where = new Selector { Heads = Positions.At(0) },
         };
@@ -161,7 +170,8 @@ public class CircuitRunnerTests
         Assert.Equal(circuit.Edges, read.Edges);
         Assert.Equal(values.Cast<double>(), readScores.Values.Cast<double>());
         using var other = TinyModels.Make("parallel");
-        foreach (var (broken, config) in new[] { ("{", model.Config), ("""{"cfg": {}, "edges": {"input->logits": {}}}""", model.Config), (CircuitJson.Write(circuit), other.Config) })
+        foreach (var (broken, config) in new[] { ("{", model.Config), ("""{"cfg": {}, "edges": {"input->logits": {}}}""", model.Config),
+            (CircuitJson.Write(circuit), other.Config) })
             Assert.Equal("CIRCUIT_FILE", Assert.Throws<InterpException>(() => CircuitJson.Read(broken, config)).Reason);
 
         bool Holds(string edge) => edge is "input->a0.h0<v>" or "a0.h1->a1.h0<q>" or "a1.h0->logits" or "a2.h1->logits" or "input->m1" or "m1->a2.h2<q>";
@@ -175,14 +185,16 @@ public class CircuitRunnerTests
     {
         using var model = TinyModels.Make("attention");
         using var gpt2 = TinyModels.Make("gpt2");
-        void Refused(string reason, CircuitTask wrong) => Assert.Equal(reason, Assert.Throws<InterpException>(() => new CircuitRunner(model, wrong).Dispose()).Reason);
+        void Refused(string reason, CircuitTask wrong) =>
+            Assert.Equal(reason, Assert.Throws<InterpException>(() => new CircuitRunner(model, wrong).Dispose()).Reason);
 
         Refused("CIRCUIT_ABLATION", Task with { Ablation = new SweepFromCache(new Dictionary<string, Tensor>()) });
         Refused("PROMPTS_OF_DIFFERENT_LENGTH", Task with { Ablation = new SweepMean(new Plan { Rows = Row.From([[1, 2]]) }) });
         Refused("SOURCE_ROWS", Task with { Ablation = new SweepFromRun(new Plan { Rows = [.. Corrupt.Rows.Take(1)] }) });
         Refused("METRIC_ROWS", Task with { Metric = new LogProb([1, 2, 3]) });
         using var runner = new CircuitRunner(model, Task);
-        Assert.Equal("CIRCUIT_OF_OTHER_MODEL", Assert.Throws<InterpException>(() => runner.Run(Circuit.Full(new ResidualGraph(gpt2.Config)))).Reason);
+        Assert.Equal("CIRCUIT_OF_OTHER_MODEL", Assert.Throws<InterpException>(() =>
+            runner.Run(Circuit.Full(new ResidualGraph(gpt2.Config)))).Reason);
         Assert.Equal("INVALID_OPTION", Assert.Throws<InterpException>(() => Acdc.Find(runner, double.NaN)).Reason);
         var scores = new EdgeScores(runner.Graph, new double[runner.Graph.Senders.Count, runner.Graph.Receivers.Count]);
         Assert.Equal("CIRCUIT_SIZE", Assert.Throws<InterpException>(() => Circuit.Top(scores, 10_000)).Reason);

@@ -23,7 +23,8 @@ internal static class GateModel
         Native.LibTorch.Load();
         var config = new TransformerConfig
         {
-            LayerCount = 1, ModelWidth = Width, HeadWidth = 1, HeadCount = 2, MlpWidth = 4, ContextLength = 3, VocabularySize = 3, Activation = "relu",
+            LayerCount = 1, ModelWidth = Width, HeadWidth = 1, HeadCount = 2, MlpWidth = 4, ContextLength = 3, VocabularySize = 3,
+                Activation = "relu",
             Normalization = null, AttentionScale = 1,
         }.Complete();
         using var scope = NewDisposeScope();
@@ -56,6 +57,7 @@ internal static class GateModel
         double[] output = gate switch { "and" => [1, 0, 0, 0], "or" => [-1, 1, 0, 0], "xor" => [-2, 1, 0, 0], _ => [0, 0, 1, 0.7] };
         for (var neuron = 0; neuron < 4; neuron++) Set("blocks.0.mlp.W_out", output[neuron], neuron, Out);
         Set("unembed.W_U", 1, Out, 1);
-        return ModelLoader.FromStateDict(config, weights, new LoadOptions { Processing = ProcessingOptions.None, DataType = ScalarType.Float64 });
+        return ModelLoader.FromStateDict(config, weights,
+            new LoadOptions { Processing = ProcessingOptions.None, DataType = ScalarType.Float64 });
     }
 }

@@ -13,7 +13,8 @@ public class PatchingExperimentTests
     private static readonly Metric IsOne = new LogitDiff([1], [0]);
 
     private static PatchingExperiment Experiment((int A, int B) clean, (int A, int B) corrupt) => new(
-        new Plan { Rows = [new Row(GateModel.Row(clean.A, clean.B))] }, new Plan { Rows = [new Row(GateModel.Row(corrupt.A, corrupt.B))] }, IsOne);
+        new Plan { Rows = [new Row(GateModel.Row(clean.A, clean.B))] }, new Plan { Rows = [new Row(GateModel.Row(corrupt.A, corrupt.B))] },
+            IsOne);
 
     [Theory]
     [InlineData("and", 0, 0, 0, 1), InlineData("or", 0, 1, 1, 1), InlineData("xor", 0, 1, 1, 0), InlineData("backup", 0, 0, 1, 1)]
@@ -34,7 +35,8 @@ public class PatchingExperimentTests
     [InlineData("xor", 1, 0, 0, 0, new[] { 1.0, 0.0 }, new[] { 1.0, 0.0 })]
     [InlineData("xor", 1, 0, 1, 1, new[] { 0.0, 1.0 }, new[] { 0.0, 1.0 })]
     [InlineData("backup", 1, 0, 0, 0, new[] { 1.0, 0.7 }, new[] { 0.3, 0.0 })]
-    public void Denoising_and_noising_show_each_input_of_a_gate_as_it_is(string gate, int a, int b, int corruptA, int corruptB, double[] restored, double[] lost)
+    public void Denoising_and_noising_show_each_input_of_a_gate_as_it_is(string gate, int a, int b, int corruptA, int corruptB,
+        double[] restored, double[] lost)
     {
         using var model = GateModel.Make(gate);
         var found = Experiment((a, b), (corruptA, corruptB)).Explore(model, SweepGrid.Of("attn_head_out_all_pos"));
@@ -54,7 +56,8 @@ public class PatchingExperimentTests
         Circuit Of(params Sender[] heads) => Circuit.OfNodes(graph, [.. heads, Sender.Mlp(0)]);
         var (a, b) = (Sender.Head(0, 0), Sender.Head(0, 1));
         var found = Experiment((1, 1), (0, 0)).Confirm(model, [Of(a), Of(b), Of(a, b)]);
-        foreach (var (expected, i) in new[] { first, second, both }.Select((x, i) => (x, i))) Assert.Equal(expected, found[i].Recovered, 1e-12);
+        foreach (var (expected, i) in new[] { first, second, both }.Select((x, i) => (x, i))) Assert.Equal(expected, found[i].Recovered,
+            1e-12);
         // The MLP is in all of them, and nothing outside does its work.
         Assert.All(found, x => Assert.Equal(0, x.RecoveredOutside!.Value, 1e-12));
     }
@@ -66,7 +69,8 @@ public class PatchingExperimentTests
         {
             using var model = GateModel.Make(gate);
             var pair = Experiment((1, 1), (0, 0));
-            using var runner = new CircuitRunner(model, new CircuitTask { Prompts = pair.Clean, Ablation = new SweepFromRun(pair.Corrupt), Metric = IsOne });
+            using var runner = new CircuitRunner(model,
+                new CircuitTask { Prompts = pair.Clean, Ablation = new SweepFromRun(pair.Corrupt), Metric = IsOne });
             var found = Acdc.Find(runner, 0.01).Circuit;
             Assert.Equal(heads, found.Nodes.Count(n => n.Kind == SenderKind.Head));
             Assert.True(found.Contains(Sender.Mlp(0), Receiver.Logits));
@@ -95,7 +99,9 @@ public class PatchingExperimentTests
     {
         using var model = GateModel.Make("xor");
         var pair = Experiment((1, 0), (0, 1));
-        Assert.Equal("TASK_NOT_SOLVED", Assert.Throws<InterpException>(() => pair.Explore(model, SweepGrid.Of("attn_head_out_all_pos"))).Reason);
-        Assert.Equal("TASK_NOT_SOLVED", Assert.Throws<InterpException>(() => pair.Confirm(model, [Circuit.Full(new ResidualGraph(model.Config))])).Reason);
+        Assert.Equal("TASK_NOT_SOLVED", Assert.Throws<InterpException>(() =>
+            pair.Explore(model, SweepGrid.Of("attn_head_out_all_pos"))).Reason);
+        Assert.Equal("TASK_NOT_SOLVED", Assert.Throws<InterpException>(() =>
+            pair.Confirm(model, [Circuit.Full(new ResidualGraph(model.Config))])).Reason);
     }
 }

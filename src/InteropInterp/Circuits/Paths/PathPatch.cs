@@ -48,5 +48,6 @@ public sealed record PathPatch
 
     /// <summary>Each head of a model as a set of its own, layer by layer.</summary>
     public static IReadOnlyList<IReadOnlyList<Sender>> EachHead(Models.TransformerConfig config) =>
-        [.. Enumerable.Range(0, config.LayerCount).SelectMany(layer => Enumerable.Range(0, config.HeadCount).Select(head => (IReadOnlyList<Sender>)[Sender.Head(layer, head)]))];
+        [.. Enumerable.Range(0, config.LayerCount).SelectMany(layer =>
+            Enumerable.Range(0, config.HeadCount).Select(head => (IReadOnlyList<Sender>)[Sender.Head(layer, head)]))];
 }

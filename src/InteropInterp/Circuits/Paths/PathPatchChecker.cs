@@ -12,8 +12,10 @@ internal static class PathPatchChecker
     {
         var config = model.Config;
         var plan = RowPairs.Check(model, patch.Base, patch.Source, patch.Metric);
-        InterpException.Require(patch.Senders.Count > 0 && patch.Senders.All(s => s.Count > 0), "SELECTS_NOTHING", "A set of senders is empty.");
-        InterpException.Require(patch.Receivers.Count > 0 && patch.Receivers.All(r => r.Count > 0), "SELECTS_NOTHING", "A set of receivers is empty.");
+        InterpException.Require(patch.Senders.Count > 0
+            && patch.Senders.All(s => s.Count > 0), "SELECTS_NOTHING", "A set of senders is empty.");
+        InterpException.Require(patch.Receivers.Count > 0
+            && patch.Receivers.All(r => r.Count > 0), "SELECTS_NOTHING", "A set of receivers is empty.");
         foreach (var set in patch.Senders)
         {
             foreach (var sender in set) sender.Check(config);
@@ -42,6 +44,7 @@ internal static class PathPatchChecker
     {
         if (positions.IsAll) return;
         RowPairs.RequireEqualLengths(plan.Plan, "Positions of a path");
-        InterpException.Require(positions.Resolve(plan.Length, "position").Length > 0, "SELECTS_NOTHING", $"Positions {positions} are none.");
+        InterpException.Require(positions.Resolve(plan.Length, "position").Length > 0, "SELECTS_NOTHING",
+            $"Positions {positions} are none.");
     }
 }

@@ -121,7 +121,8 @@ public sealed class PathPatchExecution : IStepwise<PathPatchResult>
     {
         using var scope = NewDisposeScope();
         using var mode = no_grad();
-        var changes = new SenderChanges(model, patch, baseRun!, point => sourceRun![point.Name], start, Mask(patch.SenderPositions)?.unsqueeze(1));
+        var changes = new SenderChanges(model, patch, baseRun!, point =>
+            sourceRun![point.Name], start, Mask(patch.SenderPositions)?.unsqueeze(1));
         var known = new Dictionary<(int, Receiver), Tensor>();
         // Senders are patched for as many cells as there are receivers.
         Tensor Input(int sender, Receiver receiver)
@@ -133,7 +134,8 @@ public sealed class PathPatchExecution : IStepwise<PathPatchResult>
         var final = chunk[0].Layer == config.LayerCount
             ? cat([.. chunk.Select(c => HeldFinal(Input(c.Sender, Receiver.Logits)))], 0)
             : Run(chunk[0].Layer, [.. chunk.Select(c => patch.Receivers[c.Receiver].Select(r => (r, Input(c.Sender, r))).ToList())]);
-        var values = new MetricReader(model, plan).Read(final, start, baseRun!.Final, patch.FreezeNorms && chunk[0].Layer == config.LayerCount);
+        var values = new MetricReader(model, plan).Read(final, start, baseRun!.Final, patch.FreezeNorms
+            && chunk[0].Layer == config.LayerCount);
         for (var i = 0; i < chunk.Length; i++)
             Set(chunk[i].Sender, chunk[i].Receiver, values.AsSpan(i * plan.RowCount, plan.RowCount));
     }
@@ -144,7 +146,8 @@ public sealed class PathPatchExecution : IStepwise<PathPatchResult>
         var layout = new TailLayout(config, baseRun!, inputs.Count, start);
         var held = patch.ReceiverPositions.IsAll
             ? Ops.Range(plan.Length - start, model.Device)
-            : tensor(patch.ReceiverPositions.Resolve(plan.Length, "position").Where(p => p >= start).Select(p => (long)(p - start)).ToArray(), device: model.Device);
+            : tensor(patch.ReceiverPositions.Resolve(plan.Length, "position").Where(p => p >= start).Select(p =>
+                (long)(p - start)).ToArray(), device: model.Device);
         var positions = baseRun!.Positions.narrow(1, start, plan.Length - start);
         var hooks = new ReceiverHooks(model, inputs, r => From(r.Stream(config)), held, positions, patch.FreezeNorms);
         var stream = From(new HookPoint(HookSite.ResidPre, layer)).repeat([inputs.Count, 1, 1]);
@@ -160,7 +163,8 @@ public sealed class PathPatchExecution : IStepwise<PathPatchResult>
     {
         if (positions.IsAll) return null;
         var mask = zeros([plan.Length], model.DataType, model.Device);
-        mask.index_fill_(0, tensor(positions.Resolve(plan.Length, "position").Select(p => (long)p).ToArray(), device: model.Device), Scalars.One);
+        mask.index_fill_(0, tensor(positions.Resolve(plan.Length, "position").Select(p => (long)p).ToArray(), device: model.Device),
+            Scalars.One);
         return mask.narrow(0, start, plan.Length - start);
     }
 

@@ -58,16 +58,19 @@ internal sealed class ReceiverHooks(
         var kind = found[0].Receiver.Kind;
         if (config.HasNorm)
         {
-            IActivationHooks hooks = freezeNorms ? new FrozenScale(HookSite.Ln1Scale, FrozenScale.Of(model, streams(found[0].Receiver))) : NoHooks.Instance;
+            IActivationHooks hooks = freezeNorms ? new FrozenScale(HookSite.Ln1Scale, FrozenScale.Of(model, streams(found[0].Receiver)))
+                : NoHooks.Instance;
             inputs = model.Norm.Apply(inputs, block.Ln1, hooks, HookSite.Ln1Scale, HookSite.Ln1Normalized, layer);
         }
         if (config.IsShortformer && kind != ReceiverKind.Value)
-            inputs = inputs.Plus(model.Weights.Positions!.index_select(0, rowPositions.flatten()).view(rowPositions.size(0), rowPositions.size(1), -1));
+            inputs = inputs.Plus(model.Weights.Positions!.index_select(0, rowPositions.flatten()).view(rowPositions.size(0),
+                rowPositions.size(1), -1));
         var first = kind switch { ReceiverKind.Query => 0, ReceiverKind.Key => config.HeadCount, _ => config.HeadCount + config.KeyHeads };
         var heads = tensor(found.Select(x => (long)(first + x.Receiver.Index)).ToArray(), device: inputs.device);
         var matrices = block.Attention.Qkv.view(-1, config.HeadWidth, config.ModelWidth).index_select(0, heads).transpose(1, 2);
         var product = inputs.flatten(1, 2).bmm(matrices);
-        if (block.Attention.QkvBias is { } bias) product = product.Plus(bias.view(-1, config.HeadWidth).index_select(0, heads).unsqueeze(1));
+        if (block.Attention.QkvBias is { } bias) product = product.Plus(bias.view(-1, config.HeadWidth).index_select(0,
+            heads).unsqueeze(1));
         return product.view(found.Count, inputs.size(1), inputs.size(2), config.HeadWidth);
     }
 

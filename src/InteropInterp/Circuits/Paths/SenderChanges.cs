@@ -59,8 +59,10 @@ internal sealed class SenderChanges(
     private Tensor Processed(int layer, Tensor change)
     {
         var stream = From(baseRun[Receiver.Mlp(layer).Stream(config)]);
-        IActivationHooks hooks = patch.FreezeNorms && config.HasNorm ? new FrozenScale(HookSite.Ln2Scale, FrozenScale.Of(model, stream)) : NoHooks.Instance;
-        return new MlpBlock(model, hooks).Apply(stream.Plus(change), model.Weights.Blocks[layer], layer) - From(baseRun[new HookPoint(HookSite.MlpOut, layer)]);
+        IActivationHooks hooks = patch.FreezeNorms && config.HasNorm ? new FrozenScale(HookSite.Ln2Scale, FrozenScale.Of(model, stream))
+            : NoHooks.Instance;
+        return new MlpBlock(model, hooks).Apply(stream.Plus(change), model.Weights.Blocks[layer],
+            layer) - From(baseRun[new HookPoint(HookSite.MlpOut, layer)]);
     }
 
     private Tensor? Written(IReadOnlyList<Sender> senders, int layer, params ReadOnlySpan<SenderKind> kinds)
@@ -89,7 +91,8 @@ internal sealed class SenderChanges(
     private Tensor Output(Tensor z, int layer, int[] heads)
     {
         var index = tensor(heads.Select(h => (long)h).ToArray(), device: z.device);
-        var matrices = model.Weights.Blocks[layer].Attention.Output.view(config.ModelWidth, config.HeadCount, config.HeadWidth).index_select(1, index);
+        var matrices = model.Weights.Blocks[layer].Attention.Output.view(config.ModelWidth, config.HeadCount,
+            config.HeadWidth).index_select(1, index);
         return z.index_select(2, index).flatten(2).MatMul(matrices.flatten(1).t());
     }
 

@@ -25,7 +25,8 @@ internal static class BruteForcePath
             Interventions = [.. Frozen(model.Config, patch), .. senders.Select(s => Patched(s, patch))],
             Captures = [.. receivers.Select(r => Stream(model.Config, r)).Distinct().Select(name => new Capture(name))],
         });
-        using var scales = PlanRunner.Run(model, patch.Base with { Captures = model.Config.HasNorm ? [new Capture("*.ln1.hook_scale")] : [] });
+        using var scales = PlanRunner.Run(model, patch.Base with { Captures = model.Config.HasNorm ? [new Capture("*.ln1.hook_scale")]
+            : [] });
         using var run = PlanRunner.Run(model, new Plan
         {
             Rows = patch.Base.Rows,
@@ -50,7 +51,8 @@ internal static class BruteForcePath
         var where = new Selector { Positions = patch.SenderPositions };
         return sender.Kind switch
         {
-            SenderKind.Head => new Intervention($"blocks.{sender.Layer}.attn.hook_z", new PatchFromOp("source")) { Where = where with { Heads = Positions.At(sender.Index) } },
+            SenderKind.Head => new Intervention($"blocks.{sender.Layer}.attn.hook_z",
+                new PatchFromOp("source")) { Where = where with { Heads = Positions.At(sender.Index) } },
             SenderKind.Mlp => new Intervention($"blocks.{sender.Layer}.hook_mlp_out", new PatchFromOp("source")) { Where = where },
             _ => new Intervention($"blocks.{sender.Layer}.hook_resid_pre", new PatchFromOp("source")) { Where = where },
         };
@@ -63,17 +65,20 @@ internal static class BruteForcePath
         _ => $"blocks.{receiver.Layer}.hook_resid_pre",
     };
 
-    private static IEnumerable<Intervention> Held(TransformerConfig config, PathPatch patch, Receiver receiver, Tensor input, IReadOnlyDictionary<string, Tensor> scales)
+    private static IEnumerable<Intervention> Held(TransformerConfig config, PathPatch patch, Receiver receiver, Tensor input,
+        IReadOnlyDictionary<string, Tensor> scales)
     {
         var (point, norm) = receiver.Kind switch
         {
             ReceiverKind.Logits => (Stream(config, receiver), "ln_final.hook_scale"),
             ReceiverKind.Mlp => ($"blocks.{receiver.Layer}.hook_mlp_in", $"blocks.{receiver.Layer}.ln2.hook_scale"),
-            var kind => ($"blocks.{receiver.Layer}.hook_{kind.ToString().ToLowerInvariant()[0]}_input", $"blocks.{receiver.Layer}.ln1.hook_scale"),
+            var kind => ($"blocks.{receiver.Layer}.hook_{kind.ToString().ToLowerInvariant()[0]}_input",
+                $"blocks.{receiver.Layer}.ln1.hook_scale"),
         };
         var where = new Selector { Positions = patch.ReceiverPositions };
         if (!patch.ReceiverPositions.IsAll)
-            input = input.index_select(1, tensor(patch.ReceiverPositions.Resolve((int)input.size(1), "position").Select(p => (long)p).ToArray()));
+            input = input.index_select(1, tensor(patch.ReceiverPositions.Resolve((int)input.size(1), "position").Select(p =>
+                (long)p).ToArray()));
         yield return receiver.Kind is ReceiverKind.Mlp or ReceiverKind.Logits
             ? new Intervention(point, new SetOp(input)) { Where = where }
             : new Intervention(point, new SetOp(input.unsqueeze(2))) { Where = where with { Heads = Positions.At(receiver.Index) } };

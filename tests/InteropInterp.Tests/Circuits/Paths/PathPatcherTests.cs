@@ -16,7 +16,8 @@ public class PathPatcherTests
     private static PathPatch Patch(TransformerConfig config)
     {
         var last = config.LayerCount - 1;
-        List<IReadOnlyList<Sender>> senders = [[Sender.Head(0, 0)], [Sender.Head(0, 1), Sender.Head(0, 3), Sender.Head(last, 2)], [Sender.Input], [Sender.ResidPre(1)]];
+        List<IReadOnlyList<Sender>> senders = [[Sender.Head(0, 0)], [Sender.Head(0, 1), Sender.Head(0, 3), Sender.Head(last, 2)],
+            [Sender.Input], [Sender.ResidPre(1)]];
         List<IReadOnlyList<Receiver>> receivers =
         [
             [Receiver.Query(1, 2)], [Receiver.Key(last, 1)], [Receiver.Value(last, 0)], [Receiver.Logits],
@@ -29,7 +30,8 @@ public class PathPatcherTests
         }
         return new PathPatch
         {
-            Base = new Plan { Rows = Row.From(Clean) }, Source = new Plan { Rows = Row.From(Corrupt) }, Senders = senders, Receivers = receivers,
+            Base = new Plan { Rows = Row.From(Clean) }, Source = new Plan { Rows = Row.From(Corrupt) }, Senders = senders,
+                Receivers = receivers,
             Metric = new LogitDiff([3, 8], [9, 1]),
         };
     }
@@ -61,7 +63,8 @@ public class PathPatcherTests
         AssertBruteForce(model, Patch(model.Config) with
         {
             Senders = [[Sender.Head(0, 0)], [Sender.Head(0, 1), Sender.Head(1, 3)], [Sender.Input]],
-            Receivers = [[Receiver.Query(1, 0), Receiver.Value(1, 1), Receiver.Key(last, 0)], [Receiver.Value(0, 0), Receiver.Query(last, 1)]],
+            Receivers = [[Receiver.Query(1, 0), Receiver.Value(1, 1), Receiver.Key(last, 0)],
+                [Receiver.Value(0, 0), Receiver.Query(last, 1)]],
         });
     }
 
@@ -89,7 +92,8 @@ public class PathPatcherTests
     {
         using var model = TinyModels.Make("llama");
         var patch = Patch(model.Config);
-        IReadOnlyList<Sender> all = [Sender.Input, .. Enumerable.Range(0, 3).SelectMany(l => Enumerable.Range(0, 4).Select(h => Sender.Head(l, h)).Append(Sender.Mlp(l)))];
+        IReadOnlyList<Sender> all = [Sender.Input, .. Enumerable.Range(0, 3).SelectMany(l =>
+            Enumerable.Range(0, 4).Select(h => Sender.Head(l, h)).Append(Sender.Mlp(l)))];
         var result = PathPatcher.Run(model, patch with
         {
             Senders = [.. all.Select(s => (IReadOnlyList<Sender>)[s]), all], Receivers = [[Receiver.Logits]], FreezeNorms = true,
@@ -103,7 +107,8 @@ public class PathPatcherTests
         Assert.Equal(source.Metric!.mean().item<double>(), whole.Values[0, 0], 1e-9);
     }
 
-    private static void AssertBruteForce(TransformerModel model, PathPatch patch, ExecutionOptions? options = null, bool expectsEffect = true)
+    private static void AssertBruteForce(TransformerModel model, PathPatch patch, ExecutionOptions? options = null,
+        bool expectsEffect = true)
     {
         var told = (0, 0);
         var result = PathPatcher.Run(model, patch with { Progress = (done, all) => told = (done, all) }, options);
@@ -126,7 +131,8 @@ public class PathPatcherTests
     {
         using var model = TinyModels.Make("attention");
         var patch = Patch(model.Config);
-        void Refused(string reason, PathPatch wrong) => Assert.Equal(reason, Assert.Throws<InterpException>(() => PathPatcher.Run(model, wrong)).Reason);
+        void Refused(string reason, PathPatch wrong) =>
+            Assert.Equal(reason, Assert.Throws<InterpException>(() => PathPatcher.Run(model, wrong)).Reason);
 
         Refused("NO_PATH", patch with { Senders = [[Sender.Head(1, 0)]], Receivers = [[Receiver.Query(1, 0)], [Receiver.Value(0, 1)]] });
         Refused("NO_MLP", patch with { Senders = [[Sender.Mlp(0)]] });
@@ -169,10 +175,12 @@ public class PathPatcherTests
         var senders = PathPatch.EachHead(config);
         var heads = Enumerable.Range(0, config.LayerCount).SelectMany(l => Enumerable.Range(0, config.HeadCount).Select(h => (l, h)));
         IReadOnlyList<IReadOnlyList<Receiver>> receivers =
-            [.. heads.SelectMany(x => new IReadOnlyList<Receiver>[] { [Receiver.Query(x.l, x.h)], [Receiver.Key(x.l, x.h)], [Receiver.Value(x.l, x.h)] }), [Receiver.Logits]];
+            [.. heads.SelectMany(x => new IReadOnlyList<Receiver>[] { [Receiver.Query(x.l, x.h)], [Receiver.Key(x.l, x.h)],
+                [Receiver.Value(x.l, x.h)] }), [Receiver.Logits]];
         var result = PathPatcher.Run(model, new PathPatch
         {
-            Base = new Plan { Rows = Row.From(golden.Rows("clean_tokens")) }, Source = new Plan { Rows = Row.From(golden.Rows("corrupted_tokens")) },
+            Base = new Plan { Rows = Row.From(golden.Rows("clean_tokens")) },
+                Source = new Plan { Rows = Row.From(golden.Rows("corrupted_tokens")) },
             Senders = senders, Receivers = receivers, Metric = new LogitDiff([881], [720]),
         });
         using var scope = NewDisposeScope();
