@@ -8,7 +8,8 @@ to find out what it reads), or one of interopinterp.metrics, which needs no call
 
     result = patching.sweep(model, corrupted_tokens, "resid_pre", clean_tokens, [metrics.logit_diff(" John", " Mary"), metrics.loss()])
 
-is the same with other sources (zero, mean, resample), several metrics in one go, and rows kept apart.
+is the same with other sources (zero, mean, resample), several metrics in one go, and rows kept apart. attribution_patch estimates all of
+it in a few passes, path_patch goes along single paths.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ import numpy as np
 
 from interopinterp import _arrays as arrays
 from interopinterp._model import inputs
+from interopinterp._patching.attribution import (  # noqa: F401
+    Attribution, EdgeAttributions, NodeAttributions, attribution_patch, attribution_patch_edges)
+from interopinterp._patching.paths import (  # noqa: F401
+    PathResult, get_act_patch_direct_path, get_act_patch_direct_path_all_sources, path_patch)
 from interopinterp._patching.result import MetricTable, Statistics, SweepResult  # noqa: F401
 from interopinterp._patching.sources import mean, resample  # noqa: F401
 from interopinterp._patching.sweep import sweep  # noqa: F401

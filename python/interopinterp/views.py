@@ -10,7 +10,7 @@ import numpy as np
 from interopinterp import _arrays as arrays
 from interopinterp.errors import InvalidArgumentError
 
-_LARGEST = 200
+LARGEST = 200
 
 
 class Heatmap:
@@ -25,9 +25,9 @@ class Heatmap:
     def __init__(self, values: Any, rows: Sequence[Any] | None = None, columns: Sequence[Any] | None = None, title: str = "",
                  largest: float | None = None):
         self.values = arrays.to_numpy(values)
-        if self.values.ndim != 2 or max(self.values.shape) > _LARGEST:
+        if self.values.ndim != 2 or max(self.values.shape) > LARGEST:
             raise InvalidArgumentError("WRONG_SHAPE",
-                                       f"A heatmap is [rows, columns], up to {_LARGEST} of each; these values are "
+                                       f"A heatmap is [rows, columns], up to {LARGEST} of each; these values are "
                                        f"{list(self.values.shape)}.")
         self.rows, self.columns, self.title, self.largest = rows, columns, title, largest
         for name, labels, size in (("rows", rows, self.values.shape[0]), ("columns", columns, self.values.shape[1])):

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from interopinterp._patching import tables
 from interopinterp.errors import FailedPreconditionError, InvalidArgumentError, unknown
-from interopinterp.views import Heatmap, side_by_side
-
-_MAPS = 64
+from interopinterp.views import Heatmap
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,12 +66,12 @@ class SweepResult:
     """A table of one or more metrics. numpy reads it as the values of the first; a notebook shows it as heatmaps.
 
     activation  what was replaced
-    labels      the layers, positions and heads along each axis, by the axis's name, in the order of the axes
+    labels      what stands along each axis (layers, positions, heads), by the axis's name, in the order of the axes
     metrics     by name
     """
 
     activation: str
-    labels: dict[str, list[int]]
+    labels: dict[str, list[Any]]
     metrics: dict[str, MetricTable]
 
     @property
@@ -130,32 +129,25 @@ class SweepResult:
 
     def to_dataframe(self) -> Any:
         """The records as a pandas table."""
-        try:
-            import pandas
-        except ImportError:
-            raise FailedPreconditionError("PANDAS_MISSING", "to_dataframe needs pandas (pip install pandas); records() gives the same rows "
-                                          "as dicts.") from None
-        return pandas.DataFrame.from_records(self.records())
+        return tables.frame(self.records())
 
     def heatmaps(self, metric: str | None = None) -> list[Heatmap]:
         """What each cell changes: rows and columns are the last two axes, and there is a map for each index of those before."""
         table = self.first if metric is None else self[metric]
-        changes = np.atleast_2d(table.values - table.baseline)
-        labels = list(self.labels.values())
-        rows, columns = (labels[-2] if len(labels) > 1 else [""]), labels[-1]
-        largest = float(np.nanmax(np.abs(changes), initial=0))
-        maps = []
-        for at in itertools.product(*map(range, changes.shape[:-2])):
-            place = ", ".join(f"{axis} {self.labels[axis][i]}" for axis, i in zip(self.labels, at))
-            title = f"{table.name} - {table.baseline:.4g}" + (f", {place}" if place else f" by {', '.join(self.axes)}")
-            maps.append(Heatmap(changes[at], rows, columns, title, largest))
-        return maps
+        return tables.heatmaps(table.values - table.baseline, self.labels, f"{table.name} - {table.baseline:.4g}")
 
     def _repr_html_(self) -> str:
-        maps = [one for name in self.metrics for one in self.heatmaps(name)]
-        more = f"<p>... and {len(maps) - _MAPS} more: heatmaps()</p>" if len(maps) > _MAPS else ""
-        return side_by_side(maps[:_MAPS]) + more
+        if tables.fits(self.shape):
+            return tables.page([one for name in self.metrics for one in self.heatmaps(name)])
+        return "".join(tables.listing(f"{name} - {table.baseline:.4g} by {', '.join(self.axes)}", self._largest(table))
+                       for name, table in self.metrics.items())
+
+    def _largest(self, table: MetricTable) -> list[tuple[str, float]]:
+        changes = table.values - table.baseline
+        order = np.argsort(-np.abs(changes), axis=None, kind="stable")[:tables.LISTED]
+        places = [np.unravel_index(at, changes.shape) for at in order]
+        return [(", ".join(str(of[i]) for of, i in zip(self.labels.values(), place)), float(changes[place])) for place in places]
 
     def __repr__(self) -> str:
-        return f"SweepResult({self.activation}, [{', '.join(f'{axis} {len(of)}' for axis, of in self.labels.items())}], " \
+        return f"{type(self).__name__}({self.activation}, [{', '.join(f'{axis} {len(of)}' for axis, of in self.labels.items())}], " \
             f"{', '.join(self.metrics)})"
