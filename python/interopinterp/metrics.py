@@ -11,7 +11,10 @@ from interopinterp import _arrays as arrays
 from interopinterp import _pb as pb
 from interopinterp.errors import InvalidArgumentError
 
-__all__ = ["Metric", "log_prob", "logit_diff", "loss"]
+__all__ = ["Metric", "accuracy", "kl_divergence", "log_prob", "logit_diff", "loss", "prob", "rank"]
+_KINDS = {
+    "logit_diff": pb.LogitDiffMetric, "log_prob": pb.LogProbMetric, "loss": pb.LossMetric, "prob": pb.ProbMetric,
+    "kl_divergence": pb.KlDivergenceMetric, "accuracy": pb.AccuracyMetric, "rank": pb.RankMetric}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,14 +24,16 @@ class Metric:
     name: str
     tokens: dict[str, Any]
     position: int | None = None
+    reference: Any = None
 
-    def to_proto(self, model: Any) -> pb.Metric:
-        """The metric as a request holds it; texts become ids of the model's tokenizer."""
-        values = {name: _ids(model, given) for name, given in self.tokens.items()}
+    def to_proto(self, model: Any, loans: Any) -> pb.Metric:
+        """The metric as a request holds it: texts become ids of the model's tokenizer, loans lends the reference."""
+        values = {name: token_ids(model, given) for name, given in self.tokens.items()}
         if self.position is not None:
             values["position"] = self.position
-        kind = {"logit_diff": pb.LogitDiffMetric, "log_prob": pb.LogProbMetric, "loss": pb.LossMetric}[self.name]
-        return pb.Metric(**{self.name: kind(**values)})
+        if self.reference is not None:
+            values["reference"] = loans.tensor(self.reference)
+        return pb.Metric(**{self.name: _KINDS[self.name](**values)})
 
 
 def logit_diff(correct: Any, incorrect: Any, position: int = -1) -> Metric:
@@ -44,6 +49,33 @@ def log_prob(tokens: Any, position: int = -1) -> Metric:
 def loss() -> Metric:
     """The mean next-token cross-entropy of each row, in nats. Padding does not count."""
     return Metric("loss", {})
+
+
+def prob(tokens: Any, position: int = -1) -> Metric:
+    """The probability of a token at a position."""
+    return Metric("prob", {"tokens": tokens}, position)
+
+
+def kl_divergence(reference: Any, position: int = -1) -> Metric:
+    """KL(reference || run) of the next-token distributions at a position, in nats (ACDC's metric: Conmy et al. 2023).
+
+    reference  logits of the run to stay close to: [batch, d_vocab] there, or [batch, pos, d_vocab] of rows of equal length
+    """
+    if not arrays.is_array(reference) or reference.ndim not in (2, 3):
+        shape = f" {list(reference.shape)}" if hasattr(reference, "shape") else ""
+        raise InvalidArgumentError("METRIC_REFERENCE", f"The reference is a {type(reference).__name__}{shape}; logits [batch, d_vocab] or "
+                                   "[batch, pos, d_vocab] are expected: those of the clean run.")
+    return Metric("kl_divergence", {}, position, reference if reference.ndim == 2 else reference[:, position])
+
+
+def accuracy(tokens: Any, position: int = -1) -> Metric:
+    """1 where the token is the likeliest at a position, else 0. It has no gradient."""
+    return Metric("accuracy", {"tokens": tokens}, position)
+
+
+def rank(tokens: Any, position: int = -1) -> Metric:
+    """How many tokens are likelier than this one at a position. It has no gradient."""
+    return Metric("rank", {"tokens": tokens}, position)
 
 
 def scalar(value: Any, function: Callable) -> float:
@@ -63,7 +95,8 @@ def scalar(value: Any, function: Callable) -> float:
         f"The metric {name} returned {returned}; one number is expected. Average over rows (.mean()) if it is one per row.")
 
 
-def _ids(model: Any, given: Any) -> list[int]:
+def token_ids(model: Any, given: Any) -> list[int]:
+    """Ids of an id, a text of one token, or several of them."""
     items = [given] if isinstance(given, (str, int)) else list(given) if isinstance(given,
                                                                                     (list, tuple)) else np.ravel(arrays.to_numpy(given))
     return [model.to_single_token(item) if isinstance(item, str) else int(item) for item in items]

@@ -5,6 +5,11 @@
 No cell is a full pass: it resumes at its layer, cells share passes, and only what the metric reads is unembedded. The numbers are those
 of one pass per cell. metric is a function of logits [batch, pos, d_vocab] to a number, called once per cell (and twice on the base run,
 to find out what it reads), or one of interopinterp.metrics, which needs no call at all.
+
+    result = patching.sweep(model, corrupted_tokens, "resid_pre", clean_tokens, [metrics.logit_diff(" John", " Mary"), metrics.loss()])
+
+is the same with other sources (zero, mean, resample), several metrics in one go, and rows kept apart. attribution_patch estimates all of
+it in a few passes, path_patch goes along single paths.
 """
 
 from __future__ import annotations
@@ -16,11 +21,15 @@ from typing import Any, Callable, Sequence
 import numpy as np
 
 from interopinterp import _arrays as arrays
-from interopinterp import _pb as pb
 from interopinterp._model import inputs
-from interopinterp._plan import PlanScope
+from interopinterp._patching.attribution import (  # noqa: F401
+    Attribution, EdgeAttributions, NodeAttributions, attribution_patch, attribution_patch_edges)
+from interopinterp._patching.paths import (  # noqa: F401
+    PathResult, get_act_patch_direct_path, get_act_patch_direct_path_all_sources, path_patch)
+from interopinterp._patching.result import MetricTable, Statistics, SweepResult  # noqa: F401
+from interopinterp._patching.sources import mean, resample  # noqa: F401
+from interopinterp._patching.sweep import sweep  # noqa: F401
 from interopinterp._progress import Bar
-from interopinterp._selection import positions
 from interopinterp.errors import InvalidArgumentError, unknown
 from interopinterp.metrics import Metric, scalar
 from interopinterp.utilities.components_utils import get_act_name
@@ -91,7 +100,7 @@ def generic_activation_patch(
     swept = _SWEPT.get(patch_setter)
     if swept is not None and index_df is None:
         _check_axes(index_axis_names, swept, patch_setter)
-        values = sweep(model, given, clean_cache, patching_metric, activation_name, swept)
+        values = sweep(model, given, (activation_name, swept), clean_cache, patching_metric).values
     elif swept is not None:
         values = _some(model, given, clean_cache, patching_metric, activation_name, swept, cells)
     else:
@@ -113,46 +122,12 @@ def make_df_from_ranges(column_max_ranges: Sequence[int], column_names: Sequence
     return pandas.DataFrame(rows, columns=list(column_names))
 
 
-def sweep(
-    model: Any, given: Any, clean_cache: Any, metric: Callable | Metric, activation_name: str, axes: Sequence[str],
-    only: dict[str, Any] | None = None
-) -> np.ndarray:
-    """A sweep of an activation along axes ("layer", "pos", "head", "src_pos"), only some indices of an axis where they are given."""
-    only = only or {}
-    given = given if isinstance(given, inputs.Input) else inputs.read(model, given)
-    model.check_weights()
-    with model.transport.loans() as loans, Bar(f"patch {activation_name}") as bar:
-        request = pb.RunSweepRequest(model=model._name)
-        told = request.sweep
-        PlanScope(model, loans, told.base).run(given).hooks()
-        told.custom_grid.site = activation_name
-        told.custom_grid.axes.extend(axes)
-        for axis, field in (("layer", told.layers), ("pos", told.positions), ("head", told.heads), ("src_pos", told.source_positions)):
-            if axis in only:
-                field.CopyFrom(positions(only[axis]))
-        for layer in only.get("layer", range(model.cfg.n_layers)):
-            name = model.resolve(get_act_name(activation_name, layer))
-            told.cache.activations[name].CopyFrom(loans.tensor(clean_cache[name]))
-        function = None
-        if isinstance(metric, Metric):
-            told.declared.CopyFrom(metric.to_proto(model))
-        elif callable(metric):
-            def function(logits: Any) -> float:
-                return scalar(metric(logits), metric)
-        else:
-            raise InvalidArgumentError("NOT_A_METRIC",
-                                       f"The metric is a {type(metric).__name__}; a function of logits, or one of interopinterp.metrics, "
-                                       "is expected.")
-        response = model.transport.run_sweep(request, bar, function)
-    return np.array(response.values).reshape(tuple(response.shape))
-
-
 def _some(model: Any, given: Any, clean_cache: Any, metric: Any, name: str, axes: Sequence[str], cells: list[tuple]) -> np.ndarray:
     """Single cells: the smallest grid that has them all, and those of it."""
     if any(len(cell) != len(axes) for cell in cells):
         raise InvalidArgumentError("SWEEP_AXES", f"The cells have {len(cells[0])} columns; the setter takes {', '.join(axes)}.")
     columns = [sorted(set(column)) for column in zip(*cells)]
-    values = sweep(model, given, clean_cache, metric, name, axes, dict(zip(axes, columns)))
+    values = sweep(model, given, (name, axes), clean_cache, metric, only=dict(zip(axes, columns))).values
     return np.array([values[tuple(column.index(i) for column, i in zip(columns, cell))] for cell in cells])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from interopinterp import _arrays as arrays
 from interopinterp.errors import InvalidArgumentError
 
-_LARGEST = 200
+LARGEST = 200
 
 
 class Heatmap:
@@ -19,22 +19,24 @@ class Heatmap:
     values   [rows, columns]
     rows, columns  labels: model.to_str_tokens(text), cache labels, ...
     title    written above
+    largest  the number that has full colour; the largest there is if None
     """
 
-    def __init__(self, values: Any, rows: Sequence[Any] | None = None, columns: Sequence[Any] | None = None, title: str = ""):
+    def __init__(self, values: Any, rows: Sequence[Any] | None = None, columns: Sequence[Any] | None = None, title: str = "",
+                 largest: float | None = None):
         self.values = arrays.to_numpy(values)
-        if self.values.ndim != 2 or max(self.values.shape) > _LARGEST:
+        if self.values.ndim != 2 or max(self.values.shape) > LARGEST:
             raise InvalidArgumentError("WRONG_SHAPE",
-                                       f"A heatmap is [rows, columns], up to {_LARGEST} of each; these values are "
+                                       f"A heatmap is [rows, columns], up to {LARGEST} of each; these values are "
                                        f"{list(self.values.shape)}.")
-        self.rows, self.columns, self.title = rows, columns, title
+        self.rows, self.columns, self.title, self.largest = rows, columns, title, largest
         for name, labels, size in (("rows", rows, self.values.shape[0]), ("columns", columns, self.values.shape[1])):
             if labels is not None and len(labels) != size:
                 raise InvalidArgumentError("LABELS", f"There are {len(labels)} labels for {size} {name}.")
 
     def _repr_html_(self) -> str:
         finite = self.values[np.isfinite(self.values)]
-        largest = float(np.abs(finite).max()) if finite.size else 0.0
+        largest = self.largest if self.largest is not None else float(np.abs(finite).max()) if finite.size else 0.0
         names = [html.escape(repr(label)[1:-1] if isinstance(label, str) else str(label)) for label in self.columns or ()]
         head = "".join(f"<th style='writing-mode:vertical-rl;font-weight:normal'>{name}</th>" for name in names)
         lines = []
@@ -69,11 +71,16 @@ class AttentionPatterns:
         self.maps = [Heatmap(pattern, tokens, tokens, name) for pattern, name in zip(patterns, names)]
 
     def _repr_html_(self) -> str:
-        boxes = "".join(f"<div style='margin:6px'>{one._repr_html_()}</div>" for one in self.maps)
-        return f"<div style='display:flex;flex-wrap:wrap'>{boxes}</div>"
+        return side_by_side(self.maps)
 
     def __repr__(self) -> str:
         return f"AttentionPatterns({len(self.maps)} heads)"
+
+
+def side_by_side(maps: Sequence[Heatmap]) -> str:
+    """Some heatmaps as HTML, one beside the other."""
+    boxes = "".join(f"<div style='margin:6px'>{one._repr_html_()}</div>" for one in maps)
+    return f"<div style='display:flex;flex-wrap:wrap'>{boxes}</div>"
 
 
 def _colour(value: float, largest: float) -> str:

@@ -26,7 +26,8 @@ internal static class EngineServices
 {
     private static readonly Google.Protobuf.Reflection.ServiceDescriptor[] Services =
     [
-        ModelService.Descriptor, TokenService.Descriptor, RunService.Descriptor, TensorService.Descriptor, DictionaryService.Descriptor, ServerService.Descriptor,
+        ModelService.Descriptor, TokenService.Descriptor, RunService.Descriptor, AnalysisService.Descriptor, TensorService.Descriptor,
+        DictionaryService.Descriptor, ServerService.Descriptor,
     ];
 
     public static void AddEngine(this IServiceCollection services, ServerOptions options)

@@ -35,7 +35,7 @@ class Gradients:
         with self.transport.loans() as loans:
             scope = PlanScope(self, loans).run(given).hooks(backward=True).capture(names, gradient=True)
             if metric is not None:
-                scope.plan.objective.metric.CopyFrom(metric.to_proto(self))
+                scope.plan.objective.metric.CopyFrom(metric.to_proto(self, loans))
             for name, value in (cotangents or {}).items():
                 scope.plan.objective.cotangents[name].CopyFrom(loans.tensor(value))
             response = self.transport.run_plan(pb.RunPlanRequest(model=self._name, plan=scope.plan))
@@ -45,7 +45,7 @@ class Gradients:
         """A declared metric of each row [batch], unembedding only what it reads. Hooks that stand in the model run."""
         with self.transport.loans() as loans:
             scope = PlanScope(self, loans).run(inputs.read(self, input, attention_mask=attention_mask)).hooks()
-            scope.plan.objective.metric.CopyFrom(metric.to_proto(self))
+            scope.plan.objective.metric.CopyFrom(metric.to_proto(self, loans))
             return self.transport.take(self.transport.run_plan(pb.RunPlanRequest(model=self._name, plan=scope.plan)).metric)
 
     def _cotangent(self, input: Any, metric: Any, attention_mask: Any) -> Any:
@@ -54,7 +54,7 @@ class Gradients:
             name = getattr(metric, "__name__", type(metric).__name__)
             raise InvalidArgumentError("METRIC_NOT_DIFFERENTIABLE",
                                        f"The metric {name} is a Python function; to differentiate it takes torch (import "
-                                       "torch), or say it as data: interopinterp.metrics.logit_diff, log_prob, loss.")
+                                       "torch), or say it as data: a metric of interopinterp.metrics.")
         with torch.no_grad():
             logits = self(input, attention_mask=attention_mask)
         logits = torch.as_tensor(arrays.to_numpy(logits))

@@ -88,7 +88,7 @@ public sealed class RunHandlers(Workspace workspace)
     private Func<SweepQuestion, double> Metric(long id, HandlerContext context)
     {
         var callbacks = context.Callbacks ?? throw new InterpException(ErrorCode.Unimplemented, "CALLBACK_NOT_HERE",
-            "The metric is a function of the client. Over the network give it through CallbackSweep, or use a declared metric: logit_diff, log_prob, loss.")
+            $"The metric is a function of the client. Over the network give it through CallbackSweep, or use a declared metric: {ObjectiveMapping.Declared}.")
         {
             Field = "sweep.callback",
         };

@@ -7,6 +7,9 @@ namespace InteropInterp.Protocol.Mapping;
 /// <summary>Objectives and declared metrics.</summary>
 public static class ObjectiveMapping
 {
+    /// <summary>The names of metrics that need no function of the client.</summary>
+    public const string Declared = "logit_diff, log_prob, loss, prob, kl_divergence, accuracy, rank";
+
     public static Objective? ToEngine(V1.Objective? message, IReferences references, string field) => message is null ? null : new Objective
     {
         Metric = message.Metric is null ? null : ToEngine(message.Metric, references, $"{field}.metric"),
@@ -32,7 +35,7 @@ public static class ObjectiveMapping
             Position = message.Accuracy.HasPosition ? message.Accuracy.Position : -1,
         },
         V1.Metric.KindOneofCase.Rank => new Rank([.. message.Rank.Tokens]) { Position = message.Rank.HasPosition ? message.Rank.Position : -1 },
-        _ => throw Fields.Missing($"{field}.kind", "logit_diff, log_prob, loss, prob, kl_divergence, accuracy or rank"),
+        _ => throw Fields.Missing($"{field}.kind", $"one of {Declared},"),
     };
 
     public static V1.Objective? ToProto(Objective? value, IReferenceWriter writer)

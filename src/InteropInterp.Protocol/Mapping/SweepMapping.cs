@@ -1,4 +1,3 @@
-using InteropInterp.Hooks;
 using InteropInterp.Patching;
 using InteropInterp.Plans;
 using InteropInterp.Protocol.Errors;
@@ -17,10 +16,6 @@ public static class SweepMapping
         ["src_pos"] = SweepAxis.SourcePosition,
         ["neuron"] = SweepAxis.Neuron,
     };
-
-    // As get_act_name calls them: "z", "resid_pre", "mlp_post".
-    private static readonly Dictionary<string, HookSite> Sites = Enum.GetValues<HookSite>()
-        .Where(site => HookSiteInfo.Of(site).IsPerLayer).ToDictionary(site => new HookPoint(site, 0).Name);
 
     /// <param name="callback">The client's number for its metric; null where it is declared. Whoever steps the sweep then answers.</param>
     /// <exception cref="InterpException">FIELD_MISSING, UNKNOWN_GRID, errors of tensors and references; each names the field.</exception>
@@ -72,7 +67,7 @@ public static class SweepMapping
             Neurons = SelectorMapping.Chosen(value.Neurons),
         };
         if (NameOf(value.Grid) is { } name) message.Grid = name;
-        else message.CustomGrid = new V1.Grid { Site = new HookPoint(value.Grid.Site, 0).Info.Name, Axes = { value.Grid.Axes.Select(ToProto) } };
+        else message.CustomGrid = new V1.Grid { Site = SiteMapping.ToProto(value.Grid.Site), Axes = { value.Grid.Axes.Select(ToProto) } };
         switch (value.Source)
         {
             case SweepFromRun run:
@@ -113,11 +108,7 @@ public static class SweepMapping
     {
         if (custom is null) return name.Length > 0 ? SweepGrid.Of(name) : throw Fields.Missing($"{field}.grid", "the name of a grid, or a custom_grid,");
         if (name.Length > 0) throw Fields.Invalid($"{field}.custom_grid", "TWO_GRIDS", $"{field} has a grid '{name}' and a custom_grid; one of them is expected.");
-        // "attn.hook_z" is the name within a block, "z" the shorthand.
-        var full = $"blocks.0.{custom.Site}";
-        if (!Sites.TryGetValue(full, out var site) && !Sites.TryGetValue(ActivationNames.Expand(custom.Site, 0), out site))
-            throw InterpException.Unknown("UNKNOWN_SITE", "site of a block", custom.Site, Sites.Values.Select(s => HookSiteInfo.Of(s).Name));
-        return new SweepGrid(site, [.. custom.Axes.Select(axis => Axes.TryGetValue(axis, out var known)
+        return new SweepGrid(SiteMapping.ToEngine(custom.Site), [.. custom.Axes.Select(axis => Axes.TryGetValue(axis, out var known)
             ? known
             : throw InterpException.Unknown("UNKNOWN_AXIS", "axis", axis, Axes.Keys))]);
     }

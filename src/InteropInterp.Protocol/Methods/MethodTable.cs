@@ -17,6 +17,7 @@ public sealed class MethodTable
         AddModels(new ModelHandlers(workspace));
         AddTokens(new TokenHandlers(workspace));
         AddRuns();
+        AddAnalyses(new AnalysisHandlers(workspace));
         AddTensors();
         AddDictionaries(new DictionaryHandlers(workspace));
         AddServer(new ServerHandlers(workspace));
@@ -58,6 +59,14 @@ public sealed class MethodTable
         Add<RunPlanRequest, RunPlanResponse>(service, "RunPlan", Runs.RunPlan, takesTensors: true);
         Add<CheckPlanRequest, CheckPlanResponse>(service, "CheckPlan", Runs.CheckPlan, takesTensors: true);
         Add<RunSweepRequest, RunSweepResponse>(service, "RunSweep", Runs.RunSweep, takesTensors: true);
+    }
+
+    private void AddAnalyses(AnalysisHandlers analyses)
+    {
+        var service = AnalysisService.Descriptor;
+        Add<AttributeNodesRequest, AttributeNodesResponse>(service, "AttributeNodes", analyses.AttributeNodes, takesTensors: true);
+        Add<AttributeEdgesRequest, AttributeEdgesResponse>(service, "AttributeEdges", analyses.AttributeEdges, takesTensors: true);
+        Add<PatchPathsRequest, PatchPathsResponse>(service, "PatchPaths", analyses.PatchPaths, takesTensors: true);
     }
 
     private void AddTensors()

@@ -23,6 +23,9 @@ public class RoundTripTests
             if (m is TensorRef reference) reference.Name = "tensors/3";
             // One edit and the error term is what a FeatureOp is.
             if (m is SpliceOp splice) splice.Edits.Add(splice.Edits[0].Clone());
+            if (m is NodePatch nodes) nodes.Sites[0] = "mlp.hook_post";
+            if (m is SenderSet senders) senders.Senders[0] = "a3.h1";
+            if (m is ReceiverSet receivers) receivers.Receivers[0] = "a5.h2<k>";
             if (m is Grid grid)
             {
                 grid.Site = "attn.hook_pattern";
@@ -91,6 +94,9 @@ public class RoundTripTests
         ["ModelFlags"] = (ModelFlags.Descriptor, (m, _) => ModelMapping.ToProto(ModelMapping.ToEngine((ModelFlags)m))),
         ["LoadOptions"] = (LoadOptions.Descriptor, (m, _) => ModelMapping.ToProto(ModelMapping.ToEngine((LoadOptions)m))),
         ["Sweep"] = (Sweep.Descriptor, (m, r) => SweepMapping.ToProto(SweepMapping.ToEngine(OneGrid((Sweep)m), r, out var callback), r, callback ?? 0)),
+        ["NodePatch"] = (NodePatch.Descriptor, (m, r) => AttributionMapping.ToProto(AttributionMapping.ToEngine((NodePatch)m, r), r)),
+        ["EdgePatch"] = (EdgePatch.Descriptor, (m, r) => AttributionMapping.ToProto(AttributionMapping.ToEngine((EdgePatch)m, r), r)),
+        ["PathPatch"] = (PathPatch.Descriptor, (m, r) => PathMapping.ToProto(PathMapping.ToEngine((PathPatch)m, r), r)),
     };
 
     // A sweep has a named grid or one of its own; here it is its own, and names are tried below.

@@ -1,0 +1,68 @@
+"""What a sweep replaces parts of activations with."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Mapping
+
+from interopinterp import _pb as pb
+from interopinterp._model import inputs
+from interopinterp._plan import PlanScope
+from interopinterp.errors import InvalidArgumentError
+
+
+@dataclasses.dataclass(frozen=True)
+class Mean:
+    """Means over a reference run; patching.mean makes it."""
+
+    tokens: Any
+    over_positions: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Resample:
+    """Random rows of a reference run; patching.resample makes it."""
+
+    tokens: Any
+    seed: int = 0
+
+
+def mean(tokens: Any, over_positions: bool = False) -> Mean:
+    """The mean over the rows of a reference run, position by position (mean ablation; Wang et al. 2022).
+
+    tokens          what the reference run reads: any number of rows, each as long as the sweep's; or of one length if positions are
+                    averaged too
+    over_positions  also over positions, so that every position gets the same
+    """
+    return Mean(tokens, over_positions)
+
+
+def resample(tokens: Any, seed: int = 0) -> Resample:
+    """For each row the activations of a random row of a reference run (resample ablation; Chan et al. 2022). A seed draws the same rows."""
+    return Resample(tokens, seed)
+
+
+def run_plan(model: Any, loans: Any, plan: pb.Plan, tokens: Any) -> None:
+    """Writes a run of other tokens into a request, with the hooks and SAEs that stay in the model."""
+    given = tokens if isinstance(tokens, inputs.Input) else inputs.read(model, tokens)
+    PlanScope(model, loans, plan).run(given).hooks(permanent_only=True)
+
+
+def write(source: Any, model: Any, loans: Any, sweep: pb.Sweep, points: list[str]) -> None:
+    """Writes a source into a sweep, of a cache what stands at these points."""
+    if isinstance(source, Mean):
+        sweep.mean.over_positions = source.over_positions
+        run_plan(model, loans, sweep.mean.reference, source.tokens)
+    elif isinstance(source, Resample):
+        sweep.resample.seed = source.seed
+        run_plan(model, loans, sweep.resample.reference, source.tokens)
+    elif isinstance(source, str) and source == "zero":
+        sweep.zero.SetInParent()
+    elif isinstance(source, Mapping) or hasattr(source, "cache_dict"):
+        for point in points:
+            sweep.cache.activations[point].CopyFrom(loans.tensor(source[point]))
+    elif source is None or callable(source):
+        raise InvalidArgumentError("SWEEP_SOURCE", f"The source is a {type(source).__name__}; a cache, what another run reads (tokens or "
+                                   "texts), 'zero', patching.mean(tokens) or patching.resample(tokens, seed) is expected.")
+    else:
+        run_plan(model, loans, sweep.run, source)

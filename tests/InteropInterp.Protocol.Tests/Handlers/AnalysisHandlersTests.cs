@@ -1,0 +1,104 @@
+using InteropInterp.Attribution;
+using InteropInterp.Circuits;
+using InteropInterp.Circuits.Paths;
+using InteropInterp.Hooks;
+using InteropInterp.Models;
+using InteropInterp.Protocol.V1;
+using static InteropInterp.Protocol.Tests.Handlers.InProcess;
+using EnginePlan = InteropInterp.Plans.Plan;
+using EngineRow = InteropInterp.Plans.Row;
+using LogitDiff = InteropInterp.Plans.Metrics.LogitDiff;
+
+namespace InteropInterp.Protocol.Tests.Handlers;
+
+public class AnalysisHandlersTests
+{
+    private static readonly Plan Clean = new() { Rows = { Row(3, 1, 20, 7), Row(9, 9, 2, 14) } };
+    private static readonly Plan Corrupt = new() { Rows = { Row(3, 1, 5, 7), Row(9, 4, 2, 14) } };
+    private static readonly EnginePlan EngineClean = new() { Rows = EngineRow.From([[3, 1, 20, 7], [9, 9, 2, 14]]) };
+    private static readonly EnginePlan EngineCorrupt = new() { Rows = EngineRow.From([[3, 1, 5, 7], [9, 4, 2, 14]]) };
+    private static readonly Metric Difference = new() { LogitDiff = new LogitDiffMetric { Correct = { 3, 8 }, Incorrect = { 9, 1 } } };
+    private static readonly LogitDiff EngineDifference = new([3, 8], [9, 1]);
+
+    [Fact]
+    public void Attributions_of_nodes_come_by_site_in_the_order_asked_for()
+    {
+        using var client = new InProcess();
+        var response = client.Call<AttributeNodesResponse>(new AttributeNodesRequest
+        {
+            Model = client.Model(),
+            Patch = new V1.NodePatch { Clean = Clean, Corrupt = Corrupt, Metric = Difference, Sites = { "pattern", "mlp_post" }, Direction = PatchDirection.Both },
+        });
+        using var model = ModelLoader.Random(TinyModel.Config);
+        using var direct = NodePatcher.Run(model, new Attribution.NodePatch
+        {
+            Clean = EngineClean, Corrupt = EngineCorrupt, Metric = EngineDifference, Sites = [HookSite.Pattern, HookSite.MlpPost], Directions = PatchDirections.Both,
+        });
+        Assert.Equal(["attn.hook_pattern: layer head pos src_pos", "mlp.hook_post: layer pos neuron"], response.Sites.Select(s => $"{s.Site}: {string.Join(' ', s.Axes)}"));
+        Assert.Equal(direct.Denoising![HookSite.Pattern].data<float>().ToArray(), client.Floats(response.Sites[0].Denoising));
+        Assert.Equal(direct.Noising![HookSite.MlpPost].data<float>().ToArray(), client.Floats(response.Sites[1].Noising));
+    }
+
+    [Fact]
+    public void Edges_come_with_their_names_and_in_double_precision()
+    {
+        using var client = new InProcess();
+        var response = client.Call<AttributeEdgesResponse>(new AttributeEdgesRequest
+        {
+            Model = client.Model(), Patch = new V1.EdgePatch { Clean = Clean, Corrupt = Corrupt, Metric = Difference, Method = V1.EdgeMethod.IntegratedInputs },
+        });
+        using var model = ModelLoader.Random(TinyModel.Config);
+        var direct = EdgePatcher.Run(model, new Attribution.EdgePatch
+        {
+            Clean = EngineClean, Corrupt = EngineCorrupt, Metric = EngineDifference, Method = Attribution.EdgeMethod.IntegratedInputs,
+        });
+        Assert.Equal((DataType.Float64, direct.Graph.Senders.Count, direct.Graph.Receivers.Count), (response.Scores.Ref.DataType, response.Senders.Count, response.Receivers.Count));
+        using var scope = TorchSharp.torch.NewDisposeScope();
+        Assert.Equal(direct.Values.Cast<double>(), client.Get(response.Scores.Ref).data<double>().ToArray());
+        Assert.Equal("logits", response.Receivers[^1]);
+        Assert.Equal(direct.Graph.EdgeCount, response.Reaching.Sum());
+    }
+
+    [Fact]
+    public void Paths_are_patched_between_named_components()
+    {
+        using var client = new InProcess();
+        var request = new PatchPathsRequest
+        {
+            Model = client.Model(),
+            Patch = new V1.PathPatch
+            {
+                Base = Clean, Source = Corrupt, Metric = Difference, Senders = { new SenderSet { Senders = { "input", "m0" } }, new SenderSet { Senders = { "a1.h1" } } },
+                Receivers = { new ReceiverSet { Receivers = { "a1.h0<v>" } }, new ReceiverSet { Receivers = { "logits" } } }, FreezeNorms = true,
+            },
+        };
+        var response = client.Call<PatchPathsResponse>(request);
+        using var model = ModelLoader.Random(TinyModel.Config);
+        var direct = PathPatcher.Run(model, new Circuits.Paths.PathPatch
+        {
+            Base = EngineClean, Source = EngineCorrupt, Metric = EngineDifference, Senders = [[Sender.Input, Sender.Mlp(0)], [Sender.Head(1, 1)]],
+            Receivers = [[Receiver.Value(1, 0)], [Receiver.Logits]], FreezeNorms = true,
+        });
+        Assert.Equal(direct.Values.Cast<double>(), response.Values);
+        Assert.Equal(direct.PerRow.Cast<double>(), response.PerRow);
+        Assert.Equal([true, true, false, true], response.HasPath);
+        Assert.Equal(direct.Baseline, response.Baseline);
+        request.Patch.Senders.Add(new SenderSet { Senders = { "head3" } });
+        Assert.Equal("UNKNOWN_SENDER", client.Refused(request));
+    }
+
+    [Fact]
+    public void What_is_missing_is_named_and_nothing_stays_behind()
+    {
+        using var client = new InProcess();
+        var (model, held) = (client.Model(), client.Tensors.Count);
+        Assert.Equal("patch", client.Error(new AttributeNodesRequest { Model = model }).Field);
+        Assert.Equal("patch.metric", client.Error(new AttributeEdgesRequest { Model = model, Patch = new V1.EdgePatch { Clean = Clean, Corrupt = Corrupt } }).Field);
+        Assert.Equal("patch.source", client.Error(new PatchPathsRequest { Model = model, Patch = new V1.PathPatch { Base = Clean } }).Field);
+        Assert.Equal("patch.direction", client.Error(new AttributeNodesRequest
+        {
+            Model = model, Patch = new V1.NodePatch { Clean = Clean, Corrupt = Corrupt, Metric = Difference, Sites = { "z" }, Direction = (PatchDirection)9 },
+        }).Field);
+        Assert.Equal(held, client.Tensors.Count);
+    }
+}
