@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Times the engine beside the peers, in turn on one machine in one run, and prints the README's table.
 
-usage: benchmarks.py [--peers FOLDER] [--rounds N] [--only SUBSTRING] [--smollm2 FILE.gguf] [--json FILE]
+usage: benchmarks.py [--peers FOLDER] [--rounds N] [--only SUBSTRING,...] [--smollm2 FILE.gguf] [--json FILE]
 --peers: where install.sh and bench/ of the peers are (default: shared/peers beside the repository). Each round runs every peer, then
 the engine; a figure is the median over the rounds, and a ratio is of medians. Without the peers the engine's figures stand alone.
 """
@@ -28,19 +28,19 @@ NEEDED = {
 HUGGING_FACE = ("load", "forward_b1_t128", "forward_b8_t128", "forward_b1_t1024", "generate_b1_32+64", "generate_b8_32+64")
 
 
-def commands(args, peers):
-    """(name, command) of every engine."""
+def commands(args, only, peers):
+    """(name, command) of every engine that has such jobs."""
     ours = ["dotnet", "run", "-c", "Release", "--project", PROJECT, "--"]
     if args.smollm2:
         ours += ["--smollm2", args.smollm2]
-    elif args.only:
-        ours += ["--only", args.only]
+    elif only:
+        ours += ["--only", only]
     found = []
     if peers:
         python = subprocess.run([peers / "install.sh"], check=True, capture_output=True, text=True).stdout.split()[-1]
-        choice = ["--smollm2", args.smollm2] if args.smollm2 else ["--only", args.only]
+        choice = ["--smollm2", args.smollm2] if args.smollm2 else ["--only", only]
         found.append(("TransformerLens", [python, peers / "bench" / "transformerlens.py", *choice]))
-        if not args.smollm2 and any(args.only in job for job in HUGGING_FACE):
+        if not args.smollm2 and any(only in job for job in HUGGING_FACE):
             found.append(("Hugging Face", [python, peers / "bench" / "huggingface.py"]))
     return [*found, ("ours", ours)]
 
@@ -48,16 +48,15 @@ def commands(args, peers):
 def gather(args, peers):
     """Seconds by job and engine, and GFLOP/s of the machine by engine: medians over the rounds."""
     seconds, rates = {}, {}
-    for _ in range(args.rounds):
-        for engine, command in commands(args, peers):
-            with tempfile.NamedTemporaryFile(suffix=".json") as file:
-                subprocess.run([*map(str, command), "--json", file.name], check=True, cwd=ROOT)
-                jobs = json.loads(pathlib.Path(file.name).read_text())["jobs"]
-            for job, figures in jobs.items():
-                if "gflops" in figures:
-                    rates.setdefault(engine, []).append(figures["gflops"])
-                else:
-                    seconds.setdefault(job, {}).setdefault(engine, []).append(figures["median_s"])
+    for engine, command in (c for only in args.only.split(",") for _ in range(args.rounds) for c in commands(args, only, peers)):
+        with tempfile.NamedTemporaryFile(suffix=".json") as file:
+            subprocess.run([*map(str, command), "--json", file.name], check=True, cwd=ROOT)
+            jobs = json.loads(pathlib.Path(file.name).read_text())["jobs"]
+        for job, figures in jobs.items():
+            if "gflops" in figures:
+                rates.setdefault(engine, []).append(figures["gflops"])
+            else:
+                seconds.setdefault(job, {}).setdefault(engine, []).append(figures["median_s"])
     median = statistics.median
     return {job: {engine: median(times) for engine, times in by.items()} for job, by in seconds.items()}, {e: median(r) for e, r in rates.items()}
 
