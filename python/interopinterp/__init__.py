@@ -20,11 +20,10 @@ from interopinterp.HookedRootModule import HookedRootModule
 from interopinterp.HookedTransformer import HookedTransformer
 from interopinterp.client import Client, connect, local
 from interopinterp.sae import SAE
-from interopinterp import head_detector, hook_points, patching, utils, views  # noqa: F401,E402
+from interopinterp import head_detector, hook_points, patching, tools, utils, views  # noqa: F401,E402
 
 __all__ = [
     "SAE", "ActivationCache", "Client", "FactoredMatrix", "HookedRootModule", "HookedTransformer", "HookedTransformerConfig", "InterpError",
     "InterpWarning", "TransformerLensKeyValueCache", "__version__", "connect", "errors", "head_detector", "hook_points", "local", "metrics",
-    "ops", "patching",
-    "results_as", "utilities", "utils", "views"]
+    "ops", "patching", "results_as", "tools", "utilities", "utils", "views"]
 __version__ = "0.1.0"

@@ -31,7 +31,7 @@ def path_patch(
     model: Any, tokens: Any, source: Any, senders: Any, receivers: Any, metric: Any, *, freeze_mlps: bool = True, freeze_norms: bool = False,
     sender_pos: Any = None, receiver_pos: Any = None,
 ) -> PathResult:
-    """Senders take the values of another run, and only what receivers read of them changes (Wang et al. 2022; Goldowsky-Dill et al. 2023).
+    """Senders take another run's values, and only what receivers read of them changes (Wang et al. 2022; Goldowsky-Dill et al. 2023).
 
     Each sender with each receiver is a cell: all components between keep their values of the base run, which then goes on from the
     receiver with its input held.

@@ -30,6 +30,16 @@ class AnalysisServiceStub(object):
                 request_serializer=interopinterp_dot_v1_dot_analyses__pb2.PatchPathsRequest.SerializeToString,
                 response_deserializer=interopinterp_dot_v1_dot_analyses__pb2.PatchPathsResponse.FromString,
                 )
+        self.ReadLens = channel.unary_unary(
+                '/interopinterp.v1.AnalysisService/ReadLens',
+                request_serializer=interopinterp_dot_v1_dot_analyses__pb2.ReadLensRequest.SerializeToString,
+                response_deserializer=interopinterp_dot_v1_dot_analyses__pb2.ReadLensResponse.FromString,
+                )
+        self.AttributeLogits = channel.unary_unary(
+                '/interopinterp.v1.AnalysisService/AttributeLogits',
+                request_serializer=interopinterp_dot_v1_dot_analyses__pb2.AttributeLogitsRequest.SerializeToString,
+                response_deserializer=interopinterp_dot_v1_dot_analyses__pb2.AttributeLogitsResponse.FromString,
+                )
 
 
 class AnalysisServiceServicer(object):
@@ -57,6 +67,20 @@ class AnalysisServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadLens(self, request, context):
+        """What residual streams would predict: unembedded early (nostalgebraist 2020), or translated first (Belrose et al. 2023).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AttributeLogits(self, request, context):
+        """What components write towards a logit directly, through no other component.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AnalysisServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -74,6 +98,16 @@ def add_AnalysisServiceServicer_to_server(servicer, server):
                     servicer.PatchPaths,
                     request_deserializer=interopinterp_dot_v1_dot_analyses__pb2.PatchPathsRequest.FromString,
                     response_serializer=interopinterp_dot_v1_dot_analyses__pb2.PatchPathsResponse.SerializeToString,
+            ),
+            'ReadLens': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadLens,
+                    request_deserializer=interopinterp_dot_v1_dot_analyses__pb2.ReadLensRequest.FromString,
+                    response_serializer=interopinterp_dot_v1_dot_analyses__pb2.ReadLensResponse.SerializeToString,
+            ),
+            'AttributeLogits': grpc.unary_unary_rpc_method_handler(
+                    servicer.AttributeLogits,
+                    request_deserializer=interopinterp_dot_v1_dot_analyses__pb2.AttributeLogitsRequest.FromString,
+                    response_serializer=interopinterp_dot_v1_dot_analyses__pb2.AttributeLogitsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,5 +168,39 @@ class AnalysisService(object):
         return grpc.experimental.unary_unary(request, target, '/interopinterp.v1.AnalysisService/PatchPaths',
             interopinterp_dot_v1_dot_analyses__pb2.PatchPathsRequest.SerializeToString,
             interopinterp_dot_v1_dot_analyses__pb2.PatchPathsResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ReadLens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/interopinterp.v1.AnalysisService/ReadLens',
+            interopinterp_dot_v1_dot_analyses__pb2.ReadLensRequest.SerializeToString,
+            interopinterp_dot_v1_dot_analyses__pb2.ReadLensResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def AttributeLogits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/interopinterp.v1.AnalysisService/AttributeLogits',
+            interopinterp_dot_v1_dot_analyses__pb2.AttributeLogitsRequest.SerializeToString,
+            interopinterp_dot_v1_dot_analyses__pb2.AttributeLogitsResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

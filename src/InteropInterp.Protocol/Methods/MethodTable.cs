@@ -17,7 +17,7 @@ public sealed class MethodTable
         AddModels(new ModelHandlers(workspace));
         AddTokens(new TokenHandlers(workspace));
         AddRuns();
-        AddAnalyses(new AnalysisHandlers(workspace));
+        AddAnalyses(new AnalysisHandlers(workspace), new LensHandlers(workspace));
         AddTensors();
         AddDictionaries(new DictionaryHandlers(workspace));
         AddServer(new ServerHandlers(workspace));
@@ -61,12 +61,14 @@ public sealed class MethodTable
         Add<RunSweepRequest, RunSweepResponse>(service, "RunSweep", Runs.RunSweep, takesTensors: true);
     }
 
-    private void AddAnalyses(AnalysisHandlers analyses)
+    private void AddAnalyses(AnalysisHandlers analyses, LensHandlers lenses)
     {
         var service = AnalysisService.Descriptor;
         Add<AttributeNodesRequest, AttributeNodesResponse>(service, "AttributeNodes", analyses.AttributeNodes, takesTensors: true);
         Add<AttributeEdgesRequest, AttributeEdgesResponse>(service, "AttributeEdges", analyses.AttributeEdges, takesTensors: true);
         Add<PatchPathsRequest, PatchPathsResponse>(service, "PatchPaths", analyses.PatchPaths, takesTensors: true);
+        Add<ReadLensRequest, ReadLensResponse>(service, "ReadLens", lenses.ReadLens, takesTensors: true);
+        Add<AttributeLogitsRequest, AttributeLogitsResponse>(service, "AttributeLogits", lenses.AttributeLogits, takesTensors: true);
     }
 
     private void AddTensors()

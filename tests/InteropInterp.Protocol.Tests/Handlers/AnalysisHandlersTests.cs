@@ -1,8 +1,11 @@
 using InteropInterp.Attribution;
+using InteropInterp.Caches;
 using InteropInterp.Circuits;
 using InteropInterp.Circuits.Paths;
 using InteropInterp.Hooks;
+using InteropInterp.Lenses;
 using InteropInterp.Models;
+using InteropInterp.Protocol.Tensors;
 using InteropInterp.Protocol.V1;
 using static InteropInterp.Protocol.Tests.Handlers.InProcess;
 using EnginePlan = InteropInterp.Plans.Plan;
@@ -85,6 +88,54 @@ public class AnalysisHandlersTests
         Assert.Equal(direct.Baseline, response.Baseline);
         request.Patch.Senders.Add(new SenderSet { Senders = { "head3" } });
         Assert.Equal("UNKNOWN_SENDER", client.Refused(request));
+    }
+
+    [Fact]
+    public void A_lens_gives_what_was_asked_for_and_nothing_else()
+    {
+        using var client = new InProcess();
+        var model = client.Model();
+        var response = client.Call<ReadLensResponse>(new ReadLensRequest
+        {
+            Model = model, Plan = Clean, Options = new V1.LensOptions { Tokens = { new IndexList { Values = { 3, 8 } } }, TopK = 0, KeepLogits = true },
+        });
+        using var engine = ModelLoader.Random(TinyModel.Config);
+        using var direct = LogitLens.Run(engine, EngineClean, new Lenses.LensOptions { Tokens = [[3, 8]], TopK = 0, KeepLogits = true });
+        Assert.Equal(direct.Labels, response.Labels);
+        Assert.Equal(direct.Logits!.data<float>().ToArray(), client.Floats(response.Logits));
+        Assert.Equal(direct.TokenLogProbs!.data<float>().ToArray(), client.Floats(response.TokenLogProbs));
+        Assert.Equal(direct.Entropy.data<float>().ToArray(), client.Floats(response.Entropy));
+        Assert.Equal((null, null), (response.TopTokens, response.TopLogProbs));
+        // The last position and five tokens, where nothing is said.
+        Assert.Equal([4L, 2L, 1L, 5L], client.Call<ReadLensResponse>(new ReadLensRequest { Model = model, Plan = Clean }).TopTokens.Ref.Shape);
+    }
+
+    [Fact]
+    public void Logits_too_large_for_the_session_are_refused_before_they_are_made()
+    {
+        using var client = new InProcess(new TensorStoreOptions { SessionBytes = 1000 });
+        var request = new ReadLensRequest { Model = client.Model(), Plan = Clean, Options = new V1.LensOptions { KeepLogits = true } };
+        Assert.Equal("TENSOR_QUOTA", client.Refused(request));
+        request.Options.KeepLogits = false;
+        Assert.Equal(4, client.Call<ReadLensResponse>(request).Labels.Count);
+    }
+
+    [Fact]
+    public void Logits_are_attributed_to_components()
+    {
+        using var client = new InProcess();
+        var request = new AttributeLogitsRequest
+        {
+            Model = client.Model(), Plan = Clean, Attribution = new V1.LogitAttribution { Tokens = { 3 }, Incorrect = { 9, 1 }, Unit = V1.AttributionUnit.Head },
+        };
+        var response = client.Call<AttributeLogitsResponse>(request);
+        using var engine = ModelLoader.Random(TinyModel.Config);
+        using var direct = DirectLogitAttribution.Run(
+            engine, EngineClean, new DirectLogitAttributionOptions([3]) { Incorrect = [9, 1], Unit = Caches.AttributionUnit.Head });
+        Assert.Equal(direct.Labels, response.Labels);
+        Assert.Equal(direct.Values.data<float>().ToArray(), client.Floats(response.Values));
+        request.Attribution.Tokens.Clear();
+        Assert.Equal("attribution.tokens", client.Error(request).Field);
     }
 
     [Fact]

@@ -97,6 +97,8 @@ public class RoundTripTests
         ["NodePatch"] = (NodePatch.Descriptor, (m, r) => AttributionMapping.ToProto(AttributionMapping.ToEngine((NodePatch)m, r), r)),
         ["EdgePatch"] = (EdgePatch.Descriptor, (m, r) => AttributionMapping.ToProto(AttributionMapping.ToEngine((EdgePatch)m, r), r)),
         ["PathPatch"] = (PathPatch.Descriptor, (m, r) => PathMapping.ToProto(PathMapping.ToEngine((PathPatch)m, r), r)),
+        ["LensOptions"] = (LensOptions.Descriptor, (m, _) => LensMapping.ToProto(LensMapping.ToEngine((LensOptions)m, ""))),
+        ["LogitAttribution"] = (LogitAttribution.Descriptor, (m, _) => LensMapping.ToProto(LensMapping.ToEngine((LogitAttribution)m, ""))),
     };
 
     // A sweep has a named grid or one of its own; here it is its own, and names are tried below.
