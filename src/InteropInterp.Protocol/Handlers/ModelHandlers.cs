@@ -48,10 +48,17 @@ public sealed class ModelHandlers(Workspace workspace)
         if (request.PageToken.Length > 0 && !long.TryParse(request.PageToken, NumberStyles.None, CultureInfo.InvariantCulture, out after))
             throw Fields.Invalid("page_token", "INVALID_PAGE", "page_token is none that this server gave.");
         var size = request.PageSize == 0 ? DefaultPage : Math.Min(request.PageSize, LargestPage);
-        var rest = context.Session.Models.Entries.Where(e => ResourceName.NumberOf("models", e.Key) > after).Take(size + 1).ToList();
-        var response = new ListModelsResponse { Models = { rest.Take(size).Select(e => ModelMapping.ToProto(e.Key, e.Value)) } };
-        if (rest.Count > size) response.NextPageToken = ResourceName.NumberOf("models", rest[size - 1].Key)!.Value.ToString(CultureInfo.InvariantCulture);
-        return new(response);
+        var rest = context.Session.Models.Take(after, size + 1);
+        try
+        {
+            var response = new ListModelsResponse { Models = { rest.Take(size).Select(e => ModelMapping.ToProto(e.Key, e.Value.Value)) } };
+            if (rest.Count > size) response.NextPageToken = ResourceName.NumberOf("models", rest[size - 1].Key)!.Value.ToString(CultureInfo.InvariantCulture);
+            return new(response);
+        }
+        finally
+        {
+            foreach (var use in rest) use.Value.Dispose();
+        }
     }
 
     public static ValueTask<GetModelResponse> GetModel(GetModelRequest request, HandlerContext context)

@@ -22,15 +22,6 @@ public sealed class HandleTable<T>(string collection, string what) : IDisposable
         public int Uses = 1;
     }
 
-    /// <summary>Names and things, oldest first.</summary>
-    public IReadOnlyList<KeyValuePair<string, T>> Entries
-    {
-        get
-        {
-            lock (gate) return [.. entries.Select(e => KeyValuePair.Create(NameOf(e.Key), e.Value.Value))];
-        }
-    }
-
     /// <summary>Takes a thing over, and disposes it where the session has ended meanwhile.</summary>
     /// <returns>Its name: never used again.</returns>
     /// <exception cref="InterpException">SESSION_ENDED.</exception>
@@ -58,6 +49,19 @@ public sealed class HandleTable<T>(string collection, string what) : IDisposable
             entry.Uses++;
             return new Use(entry.Value, () => Leave(entry));
         }
+    }
+
+    /// <summary>Uses of some things, oldest first: none of them goes while the caller looks at it.</summary>
+    /// <param name="after">Of those behind this number.</param>
+    /// <param name="most">So many at most.</param>
+    public IReadOnlyList<KeyValuePair<string, Use>> Take(long after, int most)
+    {
+        lock (gate)
+            return [.. entries.Where(e => e.Key > after).Take(most).Select(e =>
+            {
+                e.Value.Uses++;
+                return KeyValuePair.Create(NameOf(e.Key), new Use(e.Value.Value, () => Leave(e.Value)));
+            })];
     }
 
     /// <summary>Ends the client's hold.</summary>

@@ -74,6 +74,24 @@ public class HandleTableTests
     }
 
     [Fact]
+    public void What_is_listed_stays_while_it_is_looked_at()
+    {
+        Thing[] things = [new(), new(), new()];
+        foreach (var thing in things) table.Add(thing);
+        var listed = table.Take(1, 5);
+        Assert.Equal(["models/2", "models/3"], listed.Select(e => e.Key));
+        table.Close("models/2");
+        Assert.Equal(["models/3"], table.Take(1, 1).Select(e =>
+        {
+            e.Value.Dispose();
+            return e.Key;
+        }));
+        Assert.Equal((things[1], 0), (listed[0].Value.Value, things[1].Disposed));
+        foreach (var use in listed) use.Value.Dispose();
+        Assert.Equal([0, 1, 0], things.Select(t => t.Disposed));
+    }
+
+    [Fact]
     public void A_session_has_so_many_runs_at_a_time()
     {
         using var store = new TensorStore(new TensorStoreOptions());
