@@ -65,7 +65,7 @@ public sealed class HandleTable<T>(string collection, string what) : IDisposable
     }
 
     /// <summary>Ends the client's hold.</summary>
-    /// <exception cref="InterpException">As <see cref="Take"/>.</exception>
+    /// <exception cref="InterpException">As <see cref="Take(string)"/>.</exception>
     public void Close(string name)
     {
         Entry entry;
