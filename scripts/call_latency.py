@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""What a call from Python costs, on the embedded model: the smallest call, a forward pass, a cache, hooks that do nothing.
+"""What a call from Python costs: the smallest call, a forward pass of 40 tokens, a cache, hooks that do nothing.
 
-usage: call_latency.py [--json FILE] [--address grpc://... | unix://...]      (without an address: in this process)
+usage: call_latency.py [--model NAME] [--repeats N] [--json FILE] [--address grpc://... | unix://...]
+--model: the shipped one if none is named. Without an address: in this process.
 """
 
 import argparse
@@ -18,13 +19,15 @@ import interopinterp as ii
 from interopinterp import _pb as pb
 
 args = argparse.ArgumentParser()
+args.add_argument("--model", default="induction")
+args.add_argument("--repeats", type=int, default=200)
 args.add_argument("--json")
 args.add_argument("--address")
 args = args.parse_args()
 jobs = {}
 
 
-def measure(job, function, repeats=200):
+def measure(job, function, repeats=args.repeats):
     """Median and least time of a call."""
     times = []
     for i in range(repeats + 5):
@@ -37,7 +40,7 @@ def measure(job, function, repeats=200):
 
 
 root = ii.connect(args.address) if args.address else ii
-model = root.HookedTransformer.from_pretrained("induction")
+model = root.HookedTransformer.from_pretrained(args.model)
 door = model.door.split(":")[0]
 tokens = np.arange(1, 41)[None]
 points = [f"blocks.{layer}.{site}" for layer in range(model.cfg.n_layers) for site in (
