@@ -16,6 +16,7 @@ public sealed class SmolLmFixture : IDisposable
     public const string NextHook = "blocks.15.hook_resid_pre";
 
     private readonly Golden? golden;
+    private readonly JsonDocument? facts;
     private readonly TransformerModel? model;
     private readonly SparseDictionary? dictionary;
 
@@ -23,7 +24,7 @@ public sealed class SmolLmFixture : IDisposable
     {
         if (!SharedFolder.IsPresent) return;
         golden = new Golden(SharedFolder.Path("models", "10_smollm2_sae", "golden.safetensors"));
-        Facts = JsonDocument.Parse(File.ReadAllText(SharedFolder.Path("models", "10_smollm2_sae", "golden.json"))).RootElement;
+        facts = JsonDocument.Parse(File.ReadAllText(SharedFolder.Path("models", "10_smollm2_sae", "golden.json")));
         model = ModelLoader.Load(SharedFolder.Path("models", "09_smollm2_135m"), new LoadOptions { Processing = ProcessingOptions.None });
         dictionary = DictionaryLoader.Load(SharedFolder.Path("models", "10_smollm2_sae"));
         Rows = Row.From(golden.Rows("judge_ids"));
@@ -34,7 +35,7 @@ public sealed class SmolLmFixture : IDisposable
         Feature = Facts.GetProperty("feature").GetProperty("id").GetInt32();
     }
 
-    public JsonElement Facts { get; }
+    public JsonElement Facts => Present(facts).RootElement;
     public Golden Golden => Present(golden);
     public TransformerModel Model => Present(model);
     public SparseDictionary Dictionary => Present(dictionary);
@@ -51,6 +52,7 @@ public sealed class SmolLmFixture : IDisposable
     public void Dispose()
     {
         golden?.Dispose();
+        facts?.Dispose();
         model?.Dispose();
         dictionary?.Dispose();
     }
