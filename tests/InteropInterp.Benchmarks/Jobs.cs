@@ -1,3 +1,4 @@
+using InteropInterp.Attribution;
 using InteropInterp.Generation;
 using InteropInterp.Hooks;
 using InteropInterp.Lenses;
@@ -44,19 +45,14 @@ internal sealed class Jobs(HookedTransformer model, Report report, string only)
         SweepJob("sweep_head_pattern_all_pos", "attn_head_pattern_all_pos");
         SweepJob("sweep_head_out_by_pos", "attn_head_out_by_pos");
 
-        string[] attributed = ["hook_z", "hook_resid_pre", "hook_attn_out", "hook_mlp_out", "hook_q", "hook_k", "hook_v", "hook_pattern"];
-        Job("attribution_patching_b8_t15", () =>
+        HookSite[] attributed =
+        [
+            HookSite.Z, HookSite.ResidPre, HookSite.AttnOut, HookSite.MlpOut, HookSite.Q, HookSite.K, HookSite.V, HookSite.Pattern,
+        ];
+        Job("attribution_patching_b8_t15", () => NodePatcher.Run(model.Model, new NodePatch
         {
-            foreach (var rows in new[] { Clean, Corrupt })
-            {
-                Run(new Plan
-                {
-                    Rows = rows,
-                    Objective = new Objective { Metric = Difference },
-                    Captures = [.. attributed.SelectMany(p => new[] { new Capture($"*{p}"), new Capture($"*{p}") { Gradient = true } })],
-                });
-            }
-        }, repeats: 3);
+            Clean = new Plan { Rows = Clean }, Corrupt = new Plan { Rows = Corrupt }, Metric = Difference, Sites = attributed,
+        }).Dispose(), repeats: 3);
 
         foreach (var batch in new[] { 1, 8 })
         {

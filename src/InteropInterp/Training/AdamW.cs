@@ -17,7 +17,9 @@ public sealed class AdamW : IDisposable
     private readonly Tensor[] counts;
     private readonly Tensor count;
 
-    /// <param name="parameters">Contiguous tensors of one type on one device, updated in place; borrowed.</param>
+    /// <param name="parameters">
+    /// Tensors of one type on one device, contiguous or the transpose of such a one, updated in place; borrowed.
+    /// </param>
     public AdamW(IEnumerable<KeyValuePair<string, Tensor>> parameters, AdamWOptions? options = null)
     {
         this.options = options ?? new AdamWOptions();
@@ -26,10 +28,10 @@ public sealed class AdamW : IDisposable
         names = [.. all.Select(p => p.Key)];
         this.parameters = [.. all.Select(p => p.Value)];
         InterpException.Require(this.parameters.Length > 0, "NOTHING_TO_TRAIN", "An optimiser needs at least one parameter.");
-        foreach (var (name, tensor) in all)
-            InterpException.Require(tensor.is_contiguous(), "PARAMETER_NOT_CONTIGUOUS",
-                $"The parameter '{name}' is not contiguous: it would be updated element by wrong element.");
         using var scope = NewDisposeScope();
+        foreach (var (name, tensor) in all)
+            InterpException.Require(tensor.is_contiguous() || (tensor.dim() == 2 && tensor.t().is_contiguous()), "PARAMETER_NOT_CONTIGUOUS",
+                $"The parameter '{name}' is not contiguous: it would be updated element by wrong element.");
         using var mode = no_grad();
         first = [.. this.parameters.Select(p => zeros_like(p).DetachFromDisposeScope())];
         second = [.. this.parameters.Select(p => zeros_like(p).DetachFromDisposeScope())];
@@ -53,11 +55,14 @@ public sealed class AdamW : IDisposable
         using var scope = NewDisposeScope();
         using var mode = no_grad();
         count.add_(Scalars.One, Scalars.One);
-        // The kernel walks memory, not strides.
         Ops.FusedAdamW(
-            parameters, [.. gradients.Select(g => g.contiguous())], first, second, counts,
+            InMemory(parameters), [.. gradients.Select((g, i) => parameters[i].is_contiguous() ? g.contiguous() : g.t().contiguous())],
+            InMemory(first), InMemory(second), counts,
             learningRate, options.Beta1, options.Beta2, options.WeightDecay, options.Epsilon);
     }
+
+    // The kernel walks memory, not strides.
+    private static Tensor[] InMemory(Tensor[] tensors) => Array.ConvertAll(tensors, t => t.is_contiguous() ? t : t.t());
 
     public void Dispose()
     {

@@ -78,7 +78,7 @@ internal sealed class WeightAssembler : IDisposable
         // Tied and untouched: one tensor serves both ends.
         var shared = config.TiedEmbeddings && processing.LeavesEmbeddings;
         var w = Read(n => n.StartsWith("ln_final.", StringComparison.Ordinal) || n == "unembed.b_U" || (n == "unembed.W_U" && !shared));
-        var unembed = shared ? embed : Own(w["unembed.W_U"].t(), TakeOver("unembed.W_U"));
+        var unembed = shared ? embed : Matrix(w["unembed.W_U"], TakeOver("unembed.W_U"));
         var (norm, bias) = processing.Unembedding(Norm(w, "ln_final"), unembed, Optional(w, "unembed.b_U"));
         return (norm, unembed, bias);
     }
@@ -86,24 +86,26 @@ internal sealed class WeightAssembler : IDisposable
     private AttentionWeights Attention(Dictionary<string, Tensor> w, string block)
     {
         var names = new[] { "Q", "K", "V" }.Select(which => WeightNames.Projection(block, which, config)).ToList();
-        // [heads, d, d_head] -> [heads · d_head, d].
-        var qkv = cat([.. names.Select(n => w[n.Weight].transpose(1, 2).reshape(-1, config.ModelWidth))], 0);
+        // [heads, d, d_head] -> [d, heads · d_head].
+        var qkv = cat([.. names.Select(n => w[n.Weight].transpose(0, 1).flatten(1))], 1);
         Tensor? bias = null;
         if (names.Any(n => w.ContainsKey(n.Bias)))
             bias = cat([.. names.Select(n => (w.TryGetValue(n.Bias, out var b) ? b : zeros(shapes[n.Bias], qkv.dtype)).reshape(-1))], 0);
-        // [head, d_head, d] -> [d, head · d_head].
-        var output = w[block + "attn.W_O"].reshape(-1, config.ModelWidth).t();
-        return new AttentionWeights(Own(qkv, isOwn: true), bias is null ? null : Own(bias, isOwn: true), Own(output), Optional(w, block + "attn.b_O"));
+        // [head, d_head, d] -> [head · d_head, d].
+        var output = w[block + "attn.W_O"].reshape(-1, config.ModelWidth);
+        return new AttentionWeights(
+            Matrix(qkv, isOwn: true), bias is null ? null : Own(bias, isOwn: true), Matrix(output), Optional(w, block + "attn.b_O"));
     }
 
     private MlpWeights Mlp(Dictionary<string, Tensor> w, string block)
     {
-        var linear = w[block + "mlp.W_in"].t();
-        var inner = config.GatedMlp ? cat([w[block + "mlp.W_gate"].t(), linear], 0) : linear;
+        var linear = w[block + "mlp.W_in"];
+        var inner = config.GatedMlp ? cat([w[block + "mlp.W_gate"], linear], 1) : linear;
         var inBias = config.GatedMlp ? Both(w, block + "mlp.b_gate", block + "mlp.b_linear") : Optional(w, block + "mlp.b_in");
         var postBias = config.GatedMlp ? Optional(w, block + "mlp.b_in") : null;
         return new MlpWeights(
-            Own(inner, isOwn: config.GatedMlp), inBias, postBias, Norm(w, block + "mlp.ln"), Own(w[block + "mlp.W_out"].t()), Optional(w, block + "mlp.b_out"));
+            Matrix(inner, isOwn: config.GatedMlp), inBias, postBias, Norm(w, block + "mlp.ln"), Matrix(w[block + "mlp.W_out"]),
+            Optional(w, block + "mlp.b_out"));
     }
 
     private Tensor? Both(Dictionary<string, Tensor> w, string first, string second)
@@ -124,6 +126,13 @@ internal sealed class WeightAssembler : IDisposable
         if (!converted.Contains(name)) return false;
         reader.Forget();
         return true;
+    }
+
+    // [in, out] in memory, as matrix products like it best (Linear); [out, in] to the reader.
+    private Tensor Matrix(Tensor t, bool isOwn = false)
+    {
+        using var stored = Own(t, isOwn);
+        return stored.t().DetachFromDisposeScope();
     }
 
     // Every weight is the model's own, contiguous, on its device: a file that somebody overwrites must not change a loaded model.

@@ -1,0 +1,19 @@
+using static TorchSharp.torch;
+
+namespace InteropInterp.Native.Operators;
+
+/// <summary>x W^T + b of a constant W and b, with the derivative that oneDNN's product lacks.</summary>
+internal sealed class LinearFunction : autograd.SingleTensorFunction<LinearFunction>
+{
+    public override string Name => nameof(Linear);
+
+    public override Tensor forward(autograd.AutogradContext ctx, params object?[] vars)
+    {
+        var (x, weight, bias) = ((Tensor)vars[0]!, (Tensor)vars[1]!, (Tensor?)vars[2]);
+        ctx.save_for_backward([weight]);
+        return Linear.OneDnn(x, weight, bias);
+    }
+
+    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) =>
+        [grad_output.MatMul(ctx.get_saved_variables()[0]), null!, null!];
+}
