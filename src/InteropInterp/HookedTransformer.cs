@@ -91,7 +91,7 @@ public sealed class HookedTransformer : IDisposable
         sweep with
         {
             Base = InView(sweep.Base),
-            Source = sweep.Source is SweepFromRun run ? new SweepFromRun(InView(run.Run)) : sweep.Source,
+            Source = sweep.Source.Map(InView),
         },
         Options,
         cancellation);

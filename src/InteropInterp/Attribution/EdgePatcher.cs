@@ -1,3 +1,4 @@
+using InteropInterp.Plans;
 using InteropInterp.Circuits;
 using InteropInterp.Models;
 using InteropInterp.Native.Devices;

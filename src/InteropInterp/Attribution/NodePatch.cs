@@ -4,18 +4,6 @@ using InteropInterp.Plans.Metrics;
 
 namespace InteropInterp.Attribution;
 
-/// <summary>Which run is changed, and from which the values come.</summary>
-[Flags]
-public enum PatchDirections
-{
-    /// <summary>The clean run's values in the corrupted run.</summary>
-    Denoising = 1,
-
-    /// <summary>The corrupted run's values in the clean run.</summary>
-    Noising = 2,
-    Both = Denoising | Noising,
-}
-
 /// <summary>
 /// Attribution patching of nodes (Nanda 2023; Kramár et al. 2024, "AtP*"): the first-order estimate of what patching each node
 /// would do to the metric, (value there - value here) · gradient here, for all nodes in one forward and backward pass per side.

@@ -19,7 +19,7 @@ internal sealed class BaseRun : IDisposable
     /// <param name="points">Which activations to keep.</param>
     public BaseRun(TransformerModel model, CheckedPlan plan, IEnumerable<HookPoint> points)
     {
-        recorder = new BaseRecorder(points);
+        recorder = new BaseRecorder(NoHooks.Instance, new SweepRecording([], points));
         isRotary = model.Config.IsRotary;
         using var scope = NewDisposeScope();
         using var mode = no_grad();

@@ -22,11 +22,14 @@ internal enum EntryPoint
 /// The residual streams with which cells join. A replacement inside attention is a change of some heads' z, and a change of z is
 /// a rank d_head update through W_O: nothing of the layer before it runs again.
 /// </summary>
-/// <param name="replacement">The values that are put in, all rows, in the site's own axes.</param>
-internal sealed class CellEntry(TransformerModel model, HookSite site, int layer, SweepBase baseRun, Tensor replacement)
+internal sealed class CellEntry(SweepPart part, int layer)
 {
-    private readonly TransformerConfig config = model.Config;
-    private readonly HeadChange heads = new(model, site, layer, baseRun, replacement);
+    private readonly TransformerModel model = part.Model;
+    private readonly TransformerConfig config = part.Model.Config;
+    private readonly HookSite site = part.Site;
+    private readonly SweepBase baseRun = part.Base;
+    private readonly Tensor replacement = part.Replacement(layer);
+    private readonly HeadChange heads = new(part.Model, part.Site, layer, part.Base, part.Replacement(layer));
 
     /// <summary>Where cells of a site join.</summary>
     public static EntryPoint PointOf(TransformerConfig config, HookSite site) => site switch
@@ -66,11 +69,20 @@ internal sealed class CellEntry(TransformerModel model, HookSite site, int layer
         var count = ChangesOne(site, group.Cells[0]) ? 1 : group.Length;
         Tensor Of(Tensor x) => x.narrow(1, group.Start, count);
         Tensor Each(Tensor x) => x.unsqueeze(0).expand(group.Cells.Count, -1, -1, -1);
+        if (part.FeaturesOf(layer) is { } features) return Each(Of(baseRun[stream, layer])).Plus(Written(features.Of(group.Cells, group.Start, count)));
         if (site == stream) return Each(Of(replacement));
         if (site == HookSite.MlpPost) return Each(Of(baseRun[stream, layer])).Plus(Written(group, Of(replacement) - Of(baseRun[site, layer])));
         if (site is HookSite.AttnOut or HookSite.MlpOut) return Each(Of(baseRun[stream, layer]).Plus(Of(replacement) - Of(baseRun[site, layer])));
         return Each(Of(baseRun[stream, layer])).Plus(heads.Of(group.Cells, group, count));
     }
+
+    /// <summary>What a change of the site's activation writes into the stream: [cells, rows, positions, d_model].</summary>
+    private Tensor Written(Tensor change) => site switch
+    {
+        HookSite.MlpPost => Linear.Apply(change, model.Weights.Blocks[layer].Mlp!.Out, null),
+        HookSite.Z => Linear.Apply(change.flatten(-2), model.Weights.Blocks[layer].Attention.Output, null),
+        _ => change,
+    };
 
     /// <summary>What a change of neurons writes: a multiple of its row of W_out for each.</summary>
     /// <param name="change">[rows, positions, neurons].</param>

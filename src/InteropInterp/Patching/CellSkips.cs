@@ -15,25 +15,35 @@ internal sealed class CellSkips
     private readonly HookSite site;
     private readonly bool isLast;
     private readonly bool[,,] differs;
+    private readonly FeatureChange? features;
 
-    /// <param name="replacement">The layer's values to put in.</param>
-    /// <param name="sharedPrefix">Positions at which source and base have the same tokens, so that they differ by rounding at most.</param>
-    public CellSkips(TransformerModel model, HookSite site, int layer, SweepBase baseRun, Tensor replacement, int sharedPrefix)
+    public CellSkips(SweepPart part, int layer)
     {
-        (this.baseRun, this.site, config) = (baseRun, site, model.Config);
+        (baseRun, site, config, features) = (part.Base, part.Site, part.Model.Config, part.FeaturesOf(layer));
         isLast = layer == config.LayerCount - 1;
         using var scope = NewDisposeScope();
-        var unequal = replacement.ne(baseRun[site, layer]);
-        // To [positions, heads, sources or neurons]; axes that the site has not are 1.
-        var table = site == HookSite.Pattern
+        var unequal = features?.Unequal ?? part.Replacement(layer).ne(baseRun[site, layer]);
+        // To [positions, heads, sources, neurons or features]; axes that the site has not are 1.
+        var table = features is not null ? unequal.any(0).unsqueeze(1)
+            : site == HookSite.Pattern
             ? unequal.any(0).permute(1, 0, 2)
             : site == HookSite.MlpPost ? unequal.any(0).unsqueeze(1)
             : unequal.dim() == 4 ? unequal.any(0).any(-1).unsqueeze(-1) : unequal.any(0).any(-1).unsqueeze(-1).unsqueeze(-1);
-        if (sharedPrefix > 0 && config.IsCausal) table.narrow(0, 0, sharedPrefix).zero_();
+        // Where both see the same tokens, they differ by rounding at most.
+        if (part.SharedPrefix > 0 && config.IsCausal) table.narrow(0, 0, part.SharedPrefix).zero_();
         var flat = table.contiguous().data<bool>().ToArray();
         var (positions, heads, sources) = ((int)table.size(0), (int)table.size(1), (int)table.size(2));
         differs = new bool[positions, heads, sources];
         Buffer.BlockCopy(flat, 0, differs, 0, flat.Length);
+    }
+
+    /// <summary>Whether what a cell puts in stands there already.</summary>
+    public bool ChangesNothing(SweepCell cell)
+    {
+        var (from, to) = Range(cell.Position, 0);
+        for (var p = from; p < to; p++)
+            if (Differs(p, cell)) return false;
+        return true;
     }
 
     /// <summary>The first position of a cell that may differ; null where its number is the base run's.</summary>
@@ -41,9 +51,9 @@ internal sealed class CellSkips
     {
         int? first = null;
         var last = 0;
-        for (var p = 0; p < differs.GetLength(0); p++)
+        var (from, to) = Range(cell.Position, 0);
+        for (var p = from; p < to; p++)
         {
-            if (cell.Position >= 0 && p != cell.Position) continue;
             if (!Differs(p, cell)) continue;
             first ??= p;
             last = p;
@@ -63,12 +73,14 @@ internal sealed class CellSkips
 
     private bool Differs(int position, SweepCell cell)
     {
-        for (var h = 0; h < differs.GetLength(1); h++)
-        {
-            if (cell.Head >= 0 && h != cell.Head) continue;
-            for (var s = 0; s < differs.GetLength(2); s++)
-                if ((cell.Last < 0 || s == cell.Last) && differs[position, h, s]) return true;
-        }
+        var (head, heads) = Range(cell.Head, 1);
+        var (last, lasts) = Range(cell.Last < 0 || features is null ? cell.Last : features.ColumnOf(cell.Last), 2);
+        for (var h = head; h < heads; h++)
+            for (var s = last; s < lasts; s++)
+                if (differs[position, h, s]) return true;
         return false;
     }
+
+    // One index of an axis, or all.
+    private (int From, int To) Range(int index, int axis) => index < 0 ? (0, differs.GetLength(axis)) : (index, index + 1);
 }

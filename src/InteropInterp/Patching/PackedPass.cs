@@ -11,10 +11,10 @@ namespace InteropInterp.Patching;
 /// </summary>
 internal sealed class PackedPass : IDisposable
 {
+    private readonly SweepPart part;
     private readonly TransformerModel model;
     private readonly HookSite site;
     private readonly SweepBase baseRun;
-    private readonly Func<int, Tensor> replacements;
     private readonly IReadOnlyList<(SweepCell Cell, int Start)> cells;
     private readonly EntryPoint entry;
     private readonly int? readAlone;
@@ -22,10 +22,9 @@ internal sealed class PackedPass : IDisposable
     private readonly int rows, length;
     private int layer;
 
-    public PackedPass(
-        TransformerModel model, HookSite site, SweepBase baseRun, Func<int, Tensor> replacements, IReadOnlyList<(SweepCell Cell, int Start)> cells)
+    public PackedPass(SweepPart part, IReadOnlyList<(SweepCell Cell, int Start)> cells)
     {
-        (this.model, this.site, this.baseRun, this.replacements, this.cells) = (model, site, baseRun, replacements, cells);
+        (this.part, this.cells, model, site, baseRun) = (part, cells, part.Model, part.Site, part.Base);
         entry = CellEntry.PointOf(model.Config, site);
         (rows, length) = ((int)baseRun.Final.size(0), (int)baseRun.Final.size(1));
         layer = cells.Min(c => c.Cell.Layer);
@@ -58,7 +57,7 @@ internal sealed class PackedPass : IDisposable
     // position's alone, unless attention is yet to carry it on.
     private List<PackedGroup> Newcomers()
     {
-        var entries = new Lazy<CellEntry>(() => new CellEntry(model, site, layer, baseRun, replacements(layer)));
+        var entries = new Lazy<CellEntry>(() => new CellEntry(part, layer));
         return [.. cells.Where(c => c.Cell.Layer == layer).GroupBy(c => c.Start).Select(together =>
         {
             var group = new PackedGroup(together.Key, rows, length);

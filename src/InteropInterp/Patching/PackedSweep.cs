@@ -1,7 +1,9 @@
 using InteropInterp.Hooks;
 using InteropInterp.Models;
 using InteropInterp.Models.Forward;
+using InteropInterp.Plans.Checking;
 using InteropInterp.Plans.Execution;
+using InteropInterp.Plans.Interventions;
 using InteropInterp.Tokens;
 using static TorchSharp.torch;
 
@@ -22,34 +24,36 @@ internal sealed class PackedSweep : ISweepPasses
         HookSite.Z, HookSite.Q, HookSite.K, HookSite.V, HookSite.Pattern,
     ];
 
-    private readonly SweepContext context;
-    private readonly IEnumerator<bool> steps;
-    private SweepBase? baseRun;
+    // What a dictionary's features change is a change of these, and of what they write.
+    private static readonly HookSite[] FeatureSites =
+    [
+        HookSite.ResidPre, HookSite.ResidMid, HookSite.ResidPost, HookSite.AttnOut, HookSite.MlpPost, HookSite.MlpOut, HookSite.Z,
+    ];
 
-    public PackedSweep(SweepContext context)
+    private readonly SweepPart part;
+    private readonly IEnumerator<bool> steps;
+
+    public PackedSweep(SweepPart part)
     {
-        this.context = context;
+        this.part = part;
         steps = Steps().GetEnumerator();
     }
 
-    /// <summary>Whether packed passes give what the sweep asks for.</summary>
-    public static bool Supports(TransformerConfig config, Sweep sweep) =>
-        Sites.Contains(sweep.Grid.Site) && sweep.Base.Interventions.Count == 0
-        && (!sweep.Base.Flags.UngroupGroupedQueryAttention || config.KeyHeads == config.HeadCount);
+    /// <summary>Whether packed passes give what the sweep asks for: no intervention of the base reaches into the blocks.</summary>
+    public static bool Supports(TransformerConfig config, SweepGrid grid, CheckedPlan plan) =>
+        (grid.Bases.Count > 0 ? FeatureSites : Sites).Contains(grid.Site)
+        && plan.Interventions.All(i => i.Intervention.Op is not CallbackOp && i.Points.All(p => p.Site < HookSite.ResidPre))
+        && (!plan.Plan.Flags.UngroupGroupedQueryAttention || config.KeyHeads == config.HeadCount);
 
     public bool Step() => steps.MoveNext();
 
-    private HookSite Site => context.Sweep.Grid.Site;
-
     private IEnumerable<bool> Steps()
     {
-        baseRun = new SweepBase(context.Model, context.Plan, Points(), context.Metric);
-        yield return true;
         var running = Answer();
         yield return true;
         foreach (var chunk in Chunks(running))
         {
-            using var pass = new PackedPass(context.Model, Site, baseRun, layer => context.Replacements[layer], chunk);
+            using var pass = new PackedPass(part, chunk);
             while (pass.Step()) yield return true;
             foreach (var group in pass.Groups)
                 foreach (var cells in group.Cells.Select((cell, i) => (cell, i)).Chunk(CellsPerUnembedding(group.Rows)))
@@ -60,13 +64,11 @@ internal sealed class PackedSweep : ISweepPasses
         }
     }
 
-    // What cells read of the base run: where they join, and the keys and values of all later layers.
-    private IEnumerable<HookPoint> Points()
+    /// <summary>What cells read of the base run: where they join, and the keys and values of all later layers.</summary>
+    public static IEnumerable<HookPoint> Reads(TransformerConfig config, HookSite swept, IReadOnlyList<int> layers)
     {
-        var config = context.Model.Config;
-        var layers = context.Cells.Indices[0];
         foreach (var layer in layers)
-            foreach (var site in CellEntry.Reads(config, Site)) yield return new HookPoint(site, layer);
+            foreach (var site in CellEntry.Reads(config, swept)) yield return new HookPoint(site, layer);
         for (var layer = layers.Min(); layer < config.LayerCount; layer++)
         {
             yield return new HookPoint(config.IsRotary ? HookSite.RotK : HookSite.K, layer);
@@ -78,14 +80,14 @@ internal sealed class PackedSweep : ISweepPasses
     private List<(SweepCell Cell, int Start)> Answer()
     {
         var running = new List<(SweepCell, int)>();
-        for (var i = 0; i < context.Cells.Indices[0].Length; i++)
+        for (var i = 0; i < part.Cells.Indices[0].Length; i++)
         {
-            var layer = context.Cells.Indices[0][i];
-            var skips = new CellSkips(context.Model, Site, layer, baseRun!, context.Replacements[layer], context.SharedPrefix);
-            foreach (var cell in context.Cells.OfLayer(i))
+            var layer = part.Cells.Indices[0][i];
+            var skips = new CellSkips(part, layer);
+            foreach (var cell in part.Cells.OfLayer(i))
             {
                 if (skips.StartOf(cell) is { } start) running.Add((cell, start));
-                else context.Metric.MeasureUnchanged(cell, context);
+                else part.Metric.MeasureUnchanged(cell, part);
             }
         }
         return running;
@@ -94,26 +96,21 @@ internal sealed class PackedSweep : ISweepPasses
     private IEnumerable<List<(SweepCell Cell, int Start)>> Chunks(List<(SweepCell Cell, int Start)> cells)
     {
         var chunk = new List<(SweepCell, int)>();
-        long tokens = 0;
-        var limit = Math.Max(1, Math.Min(TokensPerPass, context.Options.BatchBudget / BytesPerToken()));
+        long tokens = 0, bytes = 0;
+        var cost = SweepCost.Of(part.Model, part.Grid, part.Plan);
         foreach (var cell in cells.OrderBy(c => c.Cell.Layer))
         {
-            var more = (long)context.Plan.RowCount * (context.Plan.Length - cell.Start);
-            if (chunk.Count > 0 && tokens + more > limit)
+            var length = part.Plan.Length - cell.Start;
+            var (moreTokens, moreBytes) = ((long)part.Plan.RowCount * length, cost.PerCell(length));
+            if (chunk.Count > 0 && (tokens + moreTokens > TokensPerPass || bytes + moreBytes > part.Options.BatchBudget))
             {
                 yield return chunk;
-                (chunk, tokens) = ([], 0);
+                (chunk, tokens, bytes) = ([], 0, 0);
             }
             chunk.Add(cell);
-            tokens += more;
+            (tokens, bytes) = (tokens + moreTokens, bytes + moreBytes);
         }
         if (chunk.Count > 0) yield return chunk;
-    }
-
-    private long BytesPerToken()
-    {
-        var c = context.Model.Config;
-        return 8L * (6 * c.ModelWidth + 4 * c.HeadCount * c.HeadWidth + 3 * (c.MlpWidth ?? 0));
     }
 
     private void Measure(PackedGroup group, (SweepCell Cell, int Index)[] cells)
@@ -123,30 +120,29 @@ internal sealed class PackedSweep : ISweepPasses
         var rows = group.Rows;
         var residual = group.Residual.narrow(0, cells[0].Index, cells.Length).flatten(0, 1);
         var repeated = Enumerable.Range(0, cells.Length).SelectMany(_ => Enumerable.Range(0, rows)).ToList();
-        var batch = new RowBatch(context.Plan, repeated, context.Plan.Plan.PaddingSide == PaddingSide.Left, context.Model.Device);
-        residual = context.Metric.ReadsPosition is not { } position ? Whole(residual, group, cells.Length)
+        var batch = new RowBatch(part.Plan, repeated, part.Plan.Plan.PaddingSide == PaddingSide.Left, part.Model.Device);
+        residual = part.Metric.ReadsPosition is not { } position ? Whole(residual, group, cells.Length)
             : residual.size(1) == 1 ? residual
             : RunOutputs.At(residual, [.. batch.Position(position).Select(p => p - group.Start)]);
-        using var layout = batch.Layout(context.Model.Config, null, context.Model.Device);
-        var pass = new ForwardPass(context.Model, ModelFlags.None, NoHooks.Instance, layout);
-        context.Metric.Measure([.. cells.Select(c => c.Cell)], residual, pass, batch, context);
+        using var layout = batch.Layout(part.Model.Config, null, part.Model.Device);
+        var pass = new ForwardPass(part.Model, ModelFlags.None, NoHooks.Instance, layout);
+        part.Metric.Measure([.. cells.Select(c => c.Cell)], residual, pass, batch, part);
     }
 
     // The base run before the group's start, the cells' own from there on.
     private Tensor Whole(Tensor residual, PackedGroup group, int cells) =>
-        group.Start == 0 ? residual : cat([baseRun!.Final.narrow(1, 0, group.Start).repeat([cells, 1, 1]), residual], 1);
+        group.Start == 0 ? residual : cat([part.Base.Final.narrow(1, 0, group.Start).repeat([cells, 1, 1]), residual], 1);
 
-    // Logits are large: some hundred megabytes at a time.
+    // Logits are large: some hundred megabytes at a time, or what the budget leaves.
     private int CellsPerUnembedding(int rows)
     {
-        var positions = context.Metric.ReadsPosition is null ? context.Plan.Length : 1;
-        var tokens = context.Metric.ReadsTokens?.Count ?? context.Model.Config.OutputVocabularySize;
-        return (int)Math.Max(1, (64L << 20) / ((long)rows * positions * tokens));
+        var positions = part.Metric.ReadsPosition is null ? part.Plan.Length : 1;
+        var tokens = part.Metric.ReadsTokens?.Count ?? part.Model.Config.OutputVocabularySize;
+        return (int)Math.Max(1, Math.Min(256L << 20, part.Options.BatchBudget / 3) / (4L * rows * positions * tokens));
     }
 
     public void Dispose()
     {
         steps.Dispose();
-        baseRun?.Dispose();
     }
 }

@@ -36,13 +36,20 @@ public sealed record Sweep
     /// <summary>All that are declared, in the order of the result's.</summary>
     internal IReadOnlyList<Metric> Declared => Metric is null ? [] : [Metric, .. MoreMetrics];
 
-    /// <summary>Layers, positions, heads, source positions and neurons to sweep; the result has as many.</summary>
+    /// <summary>Layers, positions, heads, source positions, neurons and features to sweep; the result has as many.</summary>
     public Positions Layers { get; init; } = Positions.All;
 
     public Positions PositionsSwept { get; init; } = Positions.All;
     public Positions Heads { get; init; } = Positions.All;
     public Positions SourcePositions { get; init; } = Positions.All;
     public Positions Neurons { get; init; } = Positions.All;
+    public Positions Features { get; init; } = Positions.All;
+
+    /// <summary>
+    /// Bytes it may hold at once beside the weights: the passes are cut to fit, and what cannot fit with one cell is refused. Null: the
+    /// engine's limits.
+    /// </summary>
+    public long? MemoryBudget { get; init; }
 
     /// <summary>Told (cells done, cells in all) after every pass.</summary>
     public Action<int, int>? Progress { get; init; }

@@ -1,66 +1,102 @@
 using InteropInterp.Models;
-using InteropInterp.Plans.Checking;
 using InteropInterp.Plans.Execution;
-using static TorchSharp.torch;
 
 namespace InteropInterp.Patching;
 
-/// <summary>What the passes of a sweep have in common.</summary>
-internal sealed class SweepContext(TransformerModel model, Sweep sweep, CheckedPlan plan, SweepCells cells, ExecutionOptions options) : IDisposable
+/// <summary>The numbers of a sweep as they come, and what all of its parts have in common.</summary>
+internal sealed class SweepContext
 {
-    private readonly double[][] values = [.. Enumerable.Range(0, Math.Max(1, sweep.Declared.Count)).Select(_ => Unknown(cells.Count))];
-    private readonly double[][] perRow = [.. sweep.Declared.Select(_ => new double[(long)cells.Count * plan.RowCount])];
+    private readonly double[][] values, perRow;
+    private readonly List<int> fresh = [];
+    private readonly SweepCorruptions? corruptions;
+    private readonly double[]?[] corrupt;
+    private readonly int total, rows;
+    private double[]? baseline, clean;
     private int done;
 
-    public TransformerModel Model => model;
-    public Sweep Sweep => sweep;
-    public CheckedPlan Plan => plan;
-    public SweepCells Cells => cells;
-    public ExecutionOptions Options => options;
-    public SweepMetric Metric { get; } = new(sweep);
+    public SweepContext(TransformerModel model, Sweep sweep, SweepCells cells, ExecutionOptions options)
+    {
+        (Model, Sweep, Cells, Options) = (model, sweep, cells, options);
+        corruptions = sweep.Source as SweepCorruptions;
+        corrupt = new double[]?[corruptions?.Corruptions.Count ?? 0];
+        (total, rows) = (checked(cells.Count * (corruptions?.PartCount ?? 1)), sweep.Base.Rows.Count);
+        values = [.. Enumerable.Range(0, Math.Max(1, sweep.Declared.Count)).Select(_ => Unknown(total))];
+        perRow = [.. sweep.Declared.Select(_ => Unknown(checked(total * rows)))];
+    }
+
+    public TransformerModel Model { get; }
+    public Sweep Sweep { get; }
+    public SweepCells Cells { get; }
+    public ExecutionOptions Options { get; }
 
     /// <summary>Cells whose number is known, and cells in all.</summary>
-    public (int Done, int Total) Progress => (done, cells.Count);
+    public (int Done, int Total) Progress => (done, total);
 
-    /// <summary>The values that are put in, per layer, [rows, ...] in the site's own axes.</summary>
-    public Dictionary<int, Tensor> Replacements { get; } = [];
+    /// <summary>What the metrics are where nothing is replaced.</summary>
+    public void SetBaseline(double[] metrics) => baseline ??= metrics;
 
-    /// <summary>Positions at which source and base have the same tokens in all rows, and see the same.</summary>
-    public int SharedPrefix { get; set; }
+    /// <summary>What they are in the clean run.</summary>
+    public void SetClean(double[] metrics) => clean = metrics;
+
+    /// <summary>What they are in a corrupted run.</summary>
+    public void SetCorrupt(int corruption, double[] metrics) => corrupt[corruption] = metrics;
 
     /// <summary>Stores what a metric is in a cell.</summary>
+    /// <param name="cell">Its place in the result.</param>
     /// <param name="metric">Its place among the declared ones. A cell is done with the last.</param>
-    public void Set(SweepCell cell, int metric, ReadOnlySpan<double> rows)
+    public void Set(int cell, int metric, ReadOnlySpan<double> ofRows)
     {
         double sum = 0;
-        foreach (var value in rows) sum += value;
-        values[metric][cell.Index] = sum / rows.Length;
-        rows.CopyTo(perRow[metric].AsSpan(checked(cell.Index * plan.RowCount), plan.RowCount));
-        if (metric == perRow.Length - 1) done++;
+        foreach (var value in ofRows) sum += value;
+        values[metric][cell] = sum / ofRows.Length;
+        ofRows.CopyTo(perRow[metric].AsSpan(cell * rows, rows));
+        if (metric == perRow.Length - 1) Finish(cell);
     }
 
     /// <summary>Stores what a metric that is not declared is in a cell.</summary>
-    public void Set(SweepCell cell, double value)
+    public void Set(int cell, double value)
     {
-        values[0][cell.Index] = value;
-        done++;
+        values[0][cell] = value;
+        Finish(cell);
     }
 
     /// <summary>What is known of a metric; NaN in cells that are yet to come.</summary>
     public IReadOnlyList<double> Known(int metric) => values[metric];
 
-    public SweepResult Finish() => new()
+    /// <summary>The cells that were done since this was last asked.</summary>
+    public SweepPortion TakeFresh()
     {
-        Metrics = [.. values.Select((all, m) => new SweepValues { Values = all, PerRow = perRow.Length > 0 ? perRow[m] : null, Baseline = Metric.Baseline[m] })],
-        Shape = [.. cells.Indices.Select(i => i.Length)],
-        Axes = sweep.Grid.Axes,
-        Indices = cells.Indices,
+        int[] cells = [.. fresh];
+        fresh.Clear();
+        return new SweepPortion(
+            cells, [.. values.Select(all => cells.Select(c => all[c]).ToArray())],
+            [.. perRow.Select(all => cells.SelectMany(c => new ArraySegment<double>(all, c * rows, rows)).ToArray())]);
+    }
+
+    /// <summary>The result, or as much of it as there is: NaN in cells that are yet to come.</summary>
+    public SweepResult Result() => new()
+    {
+        Metrics = [.. values.Select((_, m) => Values(m))],
+        Shape = [.. corruptions?.Indices.Select(i => i.Length) ?? [], .. Cells.Indices.Select(i => i.Length)],
+        Axes = [.. corruptions is null ? [] : SweepCorruptions.Axes, .. Sweep.Grid.Axes],
+        Indices = [.. corruptions?.Indices ?? [], .. Cells.Indices],
+        Corruptions = [.. corruptions?.Corruptions.Select(c => c.Name) ?? []],
+        IsComplete = done == total,
     };
 
-    public void Dispose()
+    private SweepValues Values(int metric) => new()
     {
-        Metric.Dispose();
-        foreach (var tensor in Replacements.Values) tensor.Dispose();
+        Values = [.. values[metric]],
+        PerRow = perRow.Length > 0 ? [.. perRow[metric]] : null,
+        Baseline = baseline?[metric] ?? double.NaN,
+        Ends = corruptions is null ? null : new SweepEnds(
+            clean?[metric] ?? double.NaN, [.. corrupt.Select(c => c?[metric] ?? double.NaN)], corruptions.Directions, Cells.Count),
+    };
+
+    private void Finish(int cell)
+    {
+        done++;
+        fresh.Add(cell);
     }
 
     private static double[] Unknown(int count)

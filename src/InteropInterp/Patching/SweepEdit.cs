@@ -9,15 +9,31 @@ namespace InteropInterp.Patching;
 /// The hooks of a pass that holds several cells: the batch is [cells · rows], and each cell has its own part of the site
 /// replaced. The base plan's own interventions come first.
 /// </summary>
-internal sealed class SweepEdit(
-    IActivationHooks inner, HookPoint point, bool isAttention, IReadOnlyList<SweepCell> cells, int rows, Tensor replacement) : IActivationHooks
+internal sealed class SweepEdit(IActivationHooks inner, SweepPart part, HookPoint point, IReadOnlyList<SweepCell> cells) : IActivationHooks
 {
+    private readonly bool isAttention = point.Info.Axes.Contains(HookAxis.KeyPosition);
+    private readonly int rows = part.Plan.RowCount;
+
     public bool Wants(HookSite site, int layer) => (site == point.Site && layer == point.Layer) || inner.Wants(site, layer);
 
     public Tensor At(HookSite site, int layer, Tensor value, bool isShared = false)
     {
         value = inner.At(site, layer, value, isShared);
-        return site == point.Site && layer == point.Layer ? Replace(value) : value;
+        if (site != point.Site || layer != point.Layer) return value;
+        return part.FeaturesOf(layer) is { } features ? Change(value, features) : Replace(value);
+    }
+
+    private Tensor Change(Tensor value, FeatureChange features)
+    {
+        var cellsFirst = value.view([cells.Count, rows, .. value.shape[1..]]);
+        if (cells[0].Position < 0) return cellsFirst.Plus(features.Of(cells, 0, part.Plan.Length)).view(value.shape);
+        var copy = cellsFirst.clone();
+        foreach (var together in cells.Select((cell, i) => (cell, i)).GroupBy(x => x.cell.Position))
+        {
+            var index = tensor(together.Select(x => (long)x.i).ToArray(), device: value.device);
+            copy.narrow(2, together.Key, 1).index_add_(0, index, features.Of([.. together.Select(x => x.cell)], together.Key, 1), Scalars.One);
+        }
+        return copy.view(value.shape);
     }
 
     private Tensor Replace(Tensor value)
@@ -25,7 +41,7 @@ internal sealed class SweepEdit(
         var copy = value.clone();
         // [cells, rows, pos, (heads), last]; scores and patterns are brought to that order by a view.
         var target = Canonical(copy.view([cells.Count, rows, .. copy.shape[1..]]), first: 2);
-        var source = Canonical(replacement, first: 1);
+        var source = Canonical(part.Replacement(point.Layer), first: 1);
         // Cells of one sweep select along the same axes, so one indexed write serves all.
         var hasPosition = cells[0].Position >= 0;
         var hasHead = cells[0].Head >= 0;

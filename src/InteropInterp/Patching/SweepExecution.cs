@@ -1,4 +1,3 @@
-using InteropInterp.Hooks;
 using InteropInterp.Models;
 using InteropInterp.Native.Devices;
 using InteropInterp.Plans;
@@ -9,23 +8,26 @@ using static TorchSharp.torch;
 namespace InteropInterp.Patching;
 
 /// <summary>
-/// A sweep under way. Steps: those of the source run, then those of the passes: packed ones, or rectangular ones where the base
-/// plan intervenes or the site is none that packing knows. Where the metric is not the engine's, a step ends with each question
-/// about a cell.
+/// A sweep under way. Steps: those of the source run or the corrupted runs, the base run, then those of the passes: packed ones, or
+/// rectangular ones where the base plan intervenes within the blocks or the site is none that packing knows. Where the metric is not the
+/// engine's, a step ends with each question about a cell.
 /// </summary>
 public sealed class SweepExecution : IStepwise<SweepResult>
 {
     private readonly SweepContext context;
+    private readonly CheckedPlan plan;
+    private readonly IReadOnlyList<CheckedPlan> corrupted;
+    private readonly SweepMemory memory;
     private readonly IEnumerator<bool> steps;
-    private PlanExecution? source;
-    private SweepResult? result;
+    private bool isOver;
 
     internal SweepExecution(TransformerModel model, Sweep sweep, ExecutionOptions options)
     {
-        var plan = SweepChecker.Check(model, sweep);
+        plan = SweepChecker.Check(model, sweep);
+        corrupted = SweepChecker.CheckCorruptions(model, sweep);
         var cells = new SweepCells(sweep, plan);
-        CheckMemory(model, sweep, plan, cells, options);
-        context = new SweepContext(model, sweep, plan, cells, options);
+        memory = new SweepMemory(model, sweep, cells, [plan, .. corrupted], options);
+        context = new SweepContext(model, sweep, cells, memory.Limited(options));
         steps = Steps().GetEnumerator();
     }
 
@@ -38,6 +40,12 @@ public sealed class SweepExecution : IStepwise<SweepResult>
     /// <summary>To be answered before the next step, where the sweep asks for its metric.</summary>
     public SweepQuestion? Question { get; private set; }
 
+    /// <summary>The cells that have become known since this was last asked.</summary>
+    public SweepPortion TakeFresh() => context.TakeFresh();
+
+    /// <summary>What is known so far; NaN in cells that are yet to come. Also of a sweep that was stopped.</summary>
+    public SweepResult Partial() => context.Result();
+
     /// <inheritdoc/>
     public bool Advance()
     {
@@ -47,7 +55,7 @@ public sealed class SweepExecution : IStepwise<SweepResult>
     }
 
     /// <inheritdoc/>
-    public SweepResult TakeResult() => result ?? throw new InvalidOperationException("The sweep has steps left.");
+    public SweepResult TakeResult() => isOver ? context.Result() : throw new InvalidOperationException("The sweep has steps left.");
 
     private void AskFunction(SweepQuestion asked)
     {
@@ -67,63 +75,81 @@ public sealed class SweepExecution : IStepwise<SweepResult>
 
     private IEnumerable<bool> Steps()
     {
-        if (context.Sweep.Source.Asks is { } run)
+        foreach (var step in context.Sweep.Source is SweepCorruptions corruptions ? Contrast(corruptions) : Single()) yield return step;
+        isOver = true;
+    }
+
+    private IEnumerable<bool> Single()
+    {
+        var sweep = context.Sweep;
+        using var replacements = new SweepReplacements(context, plan);
+        if (sweep.Source.Asks is { } run)
         {
-            source = new PlanExecution(context.Model, PlanChecker.Check(context.Model, Capturing(run)), context.Options);
+            using var source = new PlanExecution(context.Model, PlanChecker.Check(context.Model, replacements.Capturing(run)), context.Options);
             while (source.Advance()) yield return true;
-            if (context.Sweep.Source is SweepFromRun) context.SharedPrefix = SharedPrefix(context.Sweep.Base, run);
+            replacements.Take(source.TakeResult());
         }
-        Collect();
-        var packed = PackedSweep.Supports(context.Model.Config, context.Sweep);
-        using var passes = packed ? (ISweepPasses)new PackedSweep(context) : new RectangularSweep(context);
+        else
+        {
+            replacements.Make();
+        }
+        using var baseRun = Base(plan);
+        foreach (var step in Asked(baseRun)) yield return step;
+        context.SetBaseline(baseRun.Metric.Baseline);
+        var shared = sweep.Source is SweepFromRun { Run: var other } ? SharedPrefix(sweep.Base, other) : 0;
+        foreach (var step in Sweep(baseRun, replacements.PerLayer, shared, 0)) yield return step;
+    }
+
+    private IEnumerable<bool> Contrast(SweepCorruptions corruptions)
+    {
+        using var clean = Base(plan);
+        foreach (var step in Asked(clean)) yield return step;
+        context.SetClean(clean.Metric.Baseline);
+        for (var k = 0; k < corrupted.Count; k++)
+        {
+            using var corrupt = Base(corrupted[k]);
+            foreach (var step in Asked(corrupt)) yield return step;
+            context.SetCorrupt(k, corrupt.Metric.Baseline);
+            var shared = SharedPrefix(plan.Plan, corrupted[k].Plan);
+            foreach (var (direction, at) in corruptions.Each.Select((d, i) => (d, i)))
+            {
+                var (here, there) = direction == PatchDirections.Denoising ? (corrupt, clean) : (clean, corrupt);
+                context.SetBaseline(here.Metric.Baseline);
+                using var replacements = new SweepReplacements(context, there);
+                foreach (var step in Sweep(here, replacements.PerLayer, shared, (at * corrupted.Count + k) * context.Cells.Count)) yield return step;
+            }
+        }
+    }
+
+    private SweepBase Base(CheckedPlan run) => new(context.Model, run, memory.RecordingOf(run), new SweepMetric(context.Sweep));
+
+    private IEnumerable<bool> Asked(SweepBase baseRun)
+    {
+        foreach (var step in Questions(baseRun.Metric)) yield return step;
+        yield return true;
+    }
+
+    private IEnumerable<bool> Sweep(SweepBase baseRun, IReadOnlyDictionary<int, Tensor> replacements, int sharedPrefix, int offset)
+    {
+        using var part = new SweepPart(context, baseRun, replacements, sharedPrefix, offset);
+        var packed = PackedSweep.Supports(context.Model.Config, context.Sweep.Grid, baseRun.Plan);
+        using var passes = packed ? (ISweepPasses)new PackedSweep(part) : new RectangularSweep(part);
         var reported = 0;
         while (passes.Step())
         {
-            while (context.Metric.NextQuestion() is { } question)
-            {
-                Question = question;
-                yield return true;
-            }
+            foreach (var step in Questions(baseRun.Metric)) yield return step;
             if (reported != Progress.Done) context.Sweep.Progress?.Invoke(Progress.Done, Progress.Total);
             reported = Progress.Done;
             yield return true;
         }
-        result = context.Finish();
     }
 
-    // A residual stream and a replacement per layer stay, and the numbers; a pass holds at least one cell.
-    private static void CheckMemory(TransformerModel model, Sweep sweep, CheckedPlan plan, SweepCells cells, ExecutionOptions options)
+    private IEnumerable<bool> Questions(SweepMetric metric)
     {
-        if (options.MemoryLimit is not { } limit) return;
-        var layers = cells.Indices[0];
-        var element = model.DataType == ScalarType.Float64 ? 8L : 4L;
-        var site = plan.Catalogue.Shape(new HookPoint(sweep.Grid.Site, layers[0]), plan.RowCount, plan.Length, plan.Length);
-        var perLayer = ((long)plan.RowCount * plan.Length * model.Config.ModelWidth + site.Aggregate(1L, (a, b) => a * b)) * element;
-        var needed = perLayer * layers.Length + 8L * cells.Count * (1 + plan.RowCount) + PlanCost.Of(model, plan).WorkingBytesPerRow * plan.RowCount;
-        if (needed > limit)
-            throw new InterpException(ErrorCode.ResourceExhausted, "SWEEP_TOO_LARGE",
-                $"The sweep needs about {needed >> 20:N0} MiB; the limit is {limit >> 20:N0} MiB. Sweep fewer layers, or run fewer rows.");
-    }
-
-    private Plan Capturing(Plan run) => run with
-    {
-        Captures = [.. context.Cells.Indices[0].Select(layer => new Capture(new HookPoint(context.Sweep.Grid.Site, layer).Name))],
-    };
-
-    private void Collect()
-    {
-        using var scope = NewDisposeScope();
-        using var finished = source?.TakeResult();
-        foreach (var layer in context.Cells.Indices[0])
+        while (metric.NextQuestion() is { } question)
         {
-            var point = new HookPoint(context.Sweep.Grid.Site, layer);
-            var shape = context.Plan.Catalogue.Shape(point, context.Plan.RowCount, context.Plan.Length, context.Plan.Length);
-            context.Replacements[layer] = context.Sweep.Source switch
-            {
-                SweepFromCache cache => SweepChecker.FromCache(cache, point, shape, context),
-                SweepZero => zeros(shape, context.Model.DataType, context.Model.Device).DetachFromDisposeScope(),
-                var made => made.Made(finished![point.Name], shape).alias().DetachFromDisposeScope(),
-            };
+            Question = question;
+            yield return true;
         }
     }
 
@@ -135,12 +161,8 @@ public sealed class SweepExecution : IStepwise<SweepResult>
         return same ? plan.Rows.Zip(run.Rows).Min(r => r.First.Tokens.Zip(r.Second.Tokens).TakeWhile(t => t.First == t.Second).Count()) : 0;
     }
 
-    public void Dispose()
-    {
-        steps.Dispose();
-        source?.Dispose();
-        context.Dispose();
-    }
+    /// <summary>Lets go of everything but the numbers.</summary>
+    public void Dispose() => steps.Dispose();
 }
 
 /// <summary>The passes of a sweep, step by step.</summary>

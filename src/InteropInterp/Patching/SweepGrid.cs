@@ -14,6 +14,15 @@ public enum SweepAxis
 
     /// <summary>A neuron of the layer's MLP.</summary>
     Neuron,
+
+    /// <summary>A feature of the layer's dictionary: <see cref="SweepGrid.Bases"/>.</summary>
+    Feature,
+
+    /// <summary>Of results: a <see cref="Plans.PatchDirections"/>.</summary>
+    Direction,
+
+    /// <summary>Of results: one of <see cref="SweepCorruptions.Corruptions"/>.</summary>
+    Corruption,
 }
 
 /// <summary>
@@ -24,6 +33,9 @@ public enum SweepAxis
 /// <param name="Axes">Starts with <see cref="SweepAxis.Layer"/>.</param>
 public sealed record SweepGrid(HookSite Site, params IReadOnlyList<SweepAxis> Axes)
 {
+    /// <summary>Dictionaries whose features are swept, one per layer at <see cref="Site"/>, all as wide; borrowed until the sweep has ended.</summary>
+    public IReadOnlyList<FeatureBasis> Bases { get; init; } = [];
+
     // TransformerLens's patching.get_act_patch_*, under its names.
     private static readonly Dictionary<string, SweepGrid> Named = new()
     {

@@ -49,24 +49,24 @@ internal sealed class SweepMetric(Sweep sweep) : IDisposable
     /// <summary>Measures cells.</summary>
     /// <param name="residual">[cells · rows, pos, d_model]; pos is 1 where only <see cref="ReadsPosition"/> is given.</param>
     /// <param name="batch">The rows of the plan, once per cell.</param>
-    public void Measure(IReadOnlyList<SweepCell> cells, Tensor residual, ForwardPass pass, RowBatch batch, SweepContext context)
+    public void Measure(IReadOnlyList<SweepCell> cells, Tensor residual, ForwardPass pass, RowBatch batch, SweepPart part)
     {
         var rows = batch.Geometry.Rows.Count / cells.Count;
         if (!IsDeclared)
         {
-            inquiry.Ask(cells, pass.Unembed(AtRead(residual, batch)), rows, (cell, value) => context.Set(cell, value));
+            inquiry.Ask(cells, pass.Unembed(AtRead(residual, batch)), rows, part.Set);
             return;
         }
         var perRow = PerRow(residual, pass, batch);
         for (var i = 0; i < cells.Count; i++)
-            for (var m = 0; m < perRow.Length; m++) context.Set(cells[i], m, perRow[m].AsSpan(i * rows, rows));
+            for (var m = 0; m < perRow.Length; m++) part.Set(cells[i], m, perRow[m].AsSpan(i * rows, rows));
     }
 
     /// <summary>A cell that changes nothing; a function is asked all the same, once per cell.</summary>
-    public void MeasureUnchanged(SweepCell cell, SweepContext context)
+    public void MeasureUnchanged(SweepCell cell, SweepPart part)
     {
-        for (var m = 0; m < declared.Count; m++) context.Set(cell, m, BaselinePerRow[m]);
-        if (!IsDeclared) inquiry.AskUnchanged(value => context.Set(cell, value));
+        for (var m = 0; m < declared.Count; m++) part.Set(cell, m, BaselinePerRow[m]);
+        if (!IsDeclared) inquiry.AskUnchanged(value => part.Set(cell, value));
     }
 
     // [metrics][batch].

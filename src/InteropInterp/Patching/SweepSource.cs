@@ -10,9 +10,12 @@ public abstract record SweepSource
     /// <summary>A run whose activations are asked for; null: none.</summary>
     internal virtual Plan? Asks => null;
 
-    /// <summary>What is put in, made of the run's activation.</summary>
+    /// <summary>The same with its runs changed: those in another view of the model, say.</summary>
+    public virtual SweepSource Map(Func<Plan, Plan> change) => this;
+
+    /// <summary>What is put in, made of the run's activation, or of its features' codes.</summary>
     /// <param name="activation">[rows of the run, ...].</param>
-    /// <param name="shape">Of the sweep's own activation.</param>
+    /// <param name="shape">Of the sweep's own.</param>
     internal virtual Tensor Made(Tensor activation, long[] shape) => activation;
 }
 
@@ -21,6 +24,8 @@ public abstract record SweepSource
 public sealed record SweepFromRun(Plan Run) : SweepSource
 {
     internal override Plan Asks => Run;
+
+    public override SweepSource Map(Func<Plan, Plan> change) => new SweepFromRun(change(Run));
 }
 
 /// <summary>Activations that are there already: a cache.</summary>
@@ -37,6 +42,8 @@ public sealed record SweepMean(Plan Reference, bool OverPositions = false) : Swe
 {
     internal override Plan Asks => Reference;
 
+    public override SweepSource Map(Func<Plan, Plan> change) => this with { Reference = change(Reference) };
+
     internal override Tensor Made(Tensor activation, long[] shape) =>
         activation.mean(OverPositions ? [0, 1] : [0], keepdim: true).expand(shape).contiguous();
 }
@@ -47,6 +54,8 @@ public sealed record SweepMean(Plan Reference, bool OverPositions = false) : Swe
 public sealed record SweepResample(Plan Reference, ulong Seed = 0) : SweepSource
 {
     internal override Plan Asks => Reference;
+
+    public override SweepSource Map(Func<Plan, Plan> change) => this with { Reference = change(Reference) };
 
     internal override Tensor Made(Tensor activation, long[] shape)
     {

@@ -14,6 +14,20 @@ public sealed class SweepValues
     /// <summary>Of the base run, nothing replaced.</summary>
     public required double Baseline { get; init; }
 
+    /// <summary>Of the clean and the corrupted runs, where the sweep has corruptions; else null.</summary>
+    public SweepEnds? Ends { get; init; }
+
+    /// <summary>Per cell, 0 as in the corrupted run and 1 as in the clean one.</summary>
+    /// <exception cref="InterpException">NO_CORRUPTIONS; TASK_NOT_SOLVED where both are the same.</exception>
+    public IReadOnlyList<double> Normalized
+    {
+        get
+        {
+            InterpException.Require(Ends is not null, "NO_CORRUPTIONS", "The sweep's source is no SweepCorruptions: what the other end of the scale is, is not known.");
+            return [.. Values.Select((value, cell) => Ends.Normalized(cell, value))];
+        }
+    }
+
     /// <summary>Of a cell's rows.</summary>
     /// <param name="cell">Its place among <see cref="Values"/>.</param>
     /// <param name="level">How often the interval is to hold the mean: a percentile bootstrap over rows.</param>

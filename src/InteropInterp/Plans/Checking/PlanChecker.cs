@@ -21,7 +21,7 @@ internal static class PlanChecker
         var (first, end, stops) = Layers(config, plan);
         var scope = new PlanScope(catalogue, plan, config, first, end, stops);
 
-        var interventions = plan.Interventions.Select((intervention, i) => CheckIntervention(scope, intervention, i)).ToList();
+        var interventions = plan.Interventions.Select((intervention, i) => CheckIntervention(scope, Bound(intervention, model), i)).ToList();
         var captures = plan.Captures.SelectMany(capture => CaptureChecker.Check(scope, capture)).Concat(reads).ToList();
         if (captures.GroupBy(c => c.Name).FirstOrDefault(g => g.Count() > 1) is { } twice)
             throw InterpException.Invalid("CAPTURE_NAME_TWICE", $"Two captures are called '{twice.Key}'; give one of them a name.");
@@ -72,6 +72,9 @@ internal static class PlanChecker
         if (flags.UseHookMlpIn && config.AttentionOnly)
             throw InterpException.Precondition("FLAG_NOT_POSSIBLE", "use_hook_mlp_in: the model has attention only.");
     }
+
+    private static Intervention Bound(Intervention intervention, TransformerModel model) =>
+        intervention.Op.Bound(model) is var op && ReferenceEquals(op, intervention.Op) ? intervention : intervention with { Op = op };
 
     private static CheckedIntervention CheckIntervention(PlanScope scope, Intervention intervention, int index)
     {

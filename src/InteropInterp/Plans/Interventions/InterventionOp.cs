@@ -12,6 +12,9 @@ public abstract record InterventionOp
     /// <summary>As messages and reports call it: "zero", "patch-from".</summary>
     public abstract string Name { get; }
 
+    /// <summary>The op in terms of the model that it is about to run in, where it is declared relative to one.</summary>
+    public virtual InterventionOp Bound(Models.TransformerModel model) => this;
+
     /// <summary>Refuses what does not fit, before anything runs.</summary>
     public virtual void Check(OpTarget target)
     {
