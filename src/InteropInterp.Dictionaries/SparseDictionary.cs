@@ -132,6 +132,20 @@ public sealed class SparseDictionary : IDisposable
         return Restore(Normalize(x).Difference(difference), x).MoveToOuterDisposeScope();
     }
 
+    /// <summary>The same for each feature alone.</summary>
+    /// <returns>[count, ...] with the axes of <paramref name="x"/>.</returns>
+    public Tensor Differences(Tensor x, Tensor change, IReadOnlyList<int> features)
+    {
+        CheckFeatures(features);
+        using var scope = NewDisposeScope();
+        var index = Index(features);
+        if (norms is not null) change = change / norms.index_select(0, index);
+        long[] rows = [features.Count, .. Enumerable.Repeat(1L, (int)change.dim() - 1), Config.InputWidth];
+        var each = change.unsqueeze(0).transpose(0, -1) * Weights.Decoder.index_select(0, index).view(rows);
+        each = Normalize(x).Difference(each);
+        return (Config.JoinsHeads ? each.view([features.Count, .. x.shape]) : each).MoveToOuterDisposeScope();
+    }
+
     /// <summary>A feature's decoder row [d_in], a view in the current scope.</summary>
     public Tensor Direction(int feature)
     {
