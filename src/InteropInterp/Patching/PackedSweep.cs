@@ -39,9 +39,12 @@ internal sealed class PackedSweep : ISweepPasses
         steps = Steps().GetEnumerator();
     }
 
-    /// <summary>Whether packed passes give what the sweep asks for: no intervention of the base reaches into the blocks.</summary>
+    /// <summary>
+    /// Whether packed passes give what the sweep asks for: what a cell changes reaches later positions alone, and no intervention of the
+    /// base reaches into the blocks.
+    /// </summary>
     public static bool Supports(TransformerConfig config, SweepGrid grid, CheckedPlan plan) =>
-        (grid.Bases.Count > 0 ? FeatureSites : Sites).Contains(grid.Site)
+        config.IsCausal && (grid.Bases.Count > 0 ? FeatureSites : Sites).Contains(grid.Site)
         && plan.Interventions.All(i => i.Intervention.Op is not CallbackOp && i.Points.All(p => p.Site < HookSite.ResidPre))
         && (!plan.Plan.Flags.UngroupGroupedQueryAttention || config.KeyHeads == config.HeadCount);
 

@@ -5,6 +5,7 @@ using InteropInterp.Plans;
 using InteropInterp.Plans.Execution;
 using InteropInterp.Plans.Interventions;
 using InteropInterp.Plans.Metrics;
+using InteropInterp.Randomness;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -27,6 +28,7 @@ public class SweepTests
             LayerCount = 3, ModelWidth = 16, HeadWidth = 4, HeadCount = 4, KeyValueHeads = 2, ContextLength = 12, VocabularySize = 40, Activation = "silu", GatedMlp = true,
             Normalization = "RMS", PositionalEmbedding = "rotary", InitializerRange = 0.4, Seed = 2,
         },
+        "bidirectional" => Config("gpt2") with { AttentionDirection = "bidirectional" },
         _ => new TransformerConfig
         {
             LayerCount = 2, ModelWidth = 16, HeadWidth = 4, ContextLength = 12, VocabularySize = 40, Activation = "relu", ParallelBlocks = true,
@@ -42,6 +44,8 @@ public class SweepTests
             foreach (var model in new[] { "gpt2", "llama", "parallel" })
                 foreach (var grid in SweepGrid.Names.Concat(Unnamed.Keys).Where(g => model != "parallel" || g != "resid_mid"))
                     foreach (var dtype in new[] { "float64", "float32" }) data.Add(model, grid, dtype);
+            // Where every position may see every other.
+            foreach (var grid in new[] { "resid_pre", "attn_head_k_by_pos", "attn_head_pattern_by_pos", "mlp_post by_pos" }) data.Add("bidirectional", grid, "float64");
             return data;
         }
     }
@@ -54,6 +58,10 @@ public class SweepTests
         ["neurons"] = new(HookSite.MlpPost, SweepAxis.Layer, SweepAxis.Neuron),
         ["neurons by_pos"] = new(HookSite.MlpPost, SweepAxis.Layer, SweepAxis.Position, SweepAxis.Neuron),
         ["neurons before"] = new(HookSite.MlpPre, SweepAxis.Layer, SweepAxis.Neuron),
+        ["whole layers"] = new(HookSite.ResidPre, SweepAxis.Layer),
+        ["whole attention"] = new(HookSite.AttnOut, SweepAxis.Layer),
+        ["heads first"] = new(HookSite.V, SweepAxis.Layer, SweepAxis.Head, SweepAxis.Position),
+        ["scores"] = new(HookSite.AttnScores, SweepAxis.Layer, SweepAxis.Head),
     };
 
     private static SweepGrid GridOf(string name) => Unnamed.TryGetValue(name, out var grid) ? grid : SweepGrid.Of(name);
@@ -86,7 +94,38 @@ public class SweepTests
         Assert.True(spread > 1e-3, "no cell changes anything: the test would pass for a sweep that does nothing");
     }
 
-    private static double Naive(TransformerModel model, SweepGrid grid, SweepResult swept, int cell)
+    public static TheoryData<string, string> Ablations
+    {
+        get
+        {
+            var data = new TheoryData<string, string>();
+            foreach (var kind in new[] { "gpt2", "llama", "parallel" })
+                foreach (var grid in SweepGrid.Names.Concat(Unnamed.Keys).Where(g => kind != "parallel" || g != "resid_mid")) data.Add(kind, grid);
+            return data;
+        }
+    }
+
+    [Theory, MemberData(nameof(Ablations))]
+    public void An_ablation_equals_one_forward_pass_per_cell(string kind, string gridName)
+    {
+        using var model = ModelLoader.Random(Config(kind), new LoadOptions { Processing = InteropInterp.Models.Weights.ProcessingOptions.None, DataType = ScalarType.Float64 });
+        var grid = GridOf(gridName);
+        var reference = new Plan { Rows = Row.From([[1, 5, 9, 2, 2, 3], [8, 8, 1, 0, 7, 12], [3, 30, 3, 30, 3, 30]]) };
+        var draws = new CounterDraws(4, 0);
+        var drawn = new Plan { Rows = [reference.Rows[draws.Below(3)], reference.Rows[draws.Below(3)]] };
+        foreach (var (source, op, from) in new (SweepSource, InterventionOp, Plan)[]
+        {
+            (new SweepZero(), new ZeroOp(), drawn), (new SweepMean(reference), new MeanOp("clean"), reference), (new SweepResample(reference, 4), new PatchFromOp("clean"), drawn),
+        })
+        {
+            var swept = SweepRunner.Run(model, new Sweep { Base = new Plan { Rows = Row.From(Corrupt) }, Grid = grid, Source = source, Metric = Difference });
+            // A few cells of each, the first and the last among them.
+            var step = Math.Max(1, (swept.Values.Count - 1) / 6);
+            for (var cell = 0; cell < swept.Values.Count; cell += step) Assert.Equal(Naive(model, grid, swept, cell, op, from), swept.Values[cell], 1e-9);
+        }
+    }
+
+    private static double Naive(TransformerModel model, SweepGrid grid, SweepResult swept, int cell, InterventionOp? op = null, Plan? source = null)
     {
         var (layer, where) = (0, Selector.All);
         for (int axis = grid.Axes.Count - 1, rest = cell; axis >= 0; axis--)
@@ -104,8 +143,8 @@ public class SweepTests
         using var run = PlanRunner.Run(model, new Plan
         {
             Rows = Row.From(Corrupt),
-            Sources = new Dictionary<string, Plan> { ["clean"] = new Plan { Rows = Row.From(Clean) } },
-            Interventions = [new Intervention(new HookPoint(grid.Site, layer).Name, new PatchFromOp("clean")) { Where = where }],
+            Sources = new Dictionary<string, Plan> { ["clean"] = source ?? new Plan { Rows = Row.From(Clean) } },
+            Interventions = [new Intervention(new HookPoint(grid.Site, layer).Name, op ?? new PatchFromOp("clean")) { Where = where }],
             Objective = new Objective { Metric = Difference },
         });
         using var scope = NewDisposeScope();

@@ -20,12 +20,12 @@ public sealed record NoiseOp(double Deviation, bool OfEmbeddings = true) : Inter
 
     public override string Name => "noise";
 
-    public override void Check(OpTarget target) => InterpException.Require(double.IsFinite(Deviation) && Deviation > 0, "INVALID_NOISE",
-        $"noise at '{target.Point.Name}': the standard deviation is {Deviation}; it must be above 0.");
-
-    public override InterventionOp Bound(TransformerModel model) => OfEmbeddings
-        ? this with { Deviation = Deviation * EmbeddingSpread.Of(model), OfEmbeddings = false }
-        : this;
+    /// <exception cref="InterpException">INVALID_NOISE.</exception>
+    public override InterventionOp Bound(TransformerModel model)
+    {
+        InterpException.Require(double.IsFinite(Deviation) && Deviation > 0, "INVALID_NOISE", $"The noise's standard deviation is {Deviation}; it must be above 0.");
+        return OfEmbeddings ? this with { Deviation = Deviation * EmbeddingSpread.Of(model), OfEmbeddings = false } : this;
+    }
 
     public override Tensor Apply(Tensor region, OpInput input)
     {
