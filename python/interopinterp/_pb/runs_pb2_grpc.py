@@ -78,7 +78,7 @@ class RunServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def StreamSweep(self, request, context):
-        """The same, with progress.
+        """The same, with progress and, if asked for, numbers as they come.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -33,4 +33,7 @@ public interface IRunObserver
     void Progress(long done, long total);
 
     void NewTokens(int firstRow, IReadOnlyList<int> tokens);
+
+    /// <summary>Cells of a sweep that have become known.</summary>
+    void Portion(V1.SweepPortion portion);
 }

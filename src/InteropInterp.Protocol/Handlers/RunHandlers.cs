@@ -48,7 +48,9 @@ public sealed class RunHandlers(Workspace workspace)
         using var references = new RequestReferences(workspace, context);
         var sweep = SweepMapping.ToEngine(request.Sweep, references, out var callback);
         var metric = callback is { } id ? Metric(id, context) : null;
-        var steps = new ObservedSweep(SweepRunner.Start(model.Value.Model, sweep, workspace.Options), Observer(request.ProgressCallback, context, isSweep: true), metric);
+        var execution = SweepRunner.Start(model.Value.Model, sweep, workspace.Options);
+        var reporter = new SweepReporter(execution, Observer(request.ProgressCallback, context, isSweep: true), request.PartialResults);
+        var steps = new ObservedSweep(execution, reporter, metric);
         return await workspace.Work.Run(model.Value.Model.Device, steps.Then(SweepMapping.ToProto), context.Cancellation).ConfigureAwait(false);
     }
 
@@ -62,14 +64,14 @@ public sealed class RunHandlers(Workspace workspace)
         var sweep = SweepMapping.ToEngine(request.Sweep, references, out var callback);
         if (callback is null) throw Fields.Invalid("sweep.metric", "METRIC_IS_DECLARED", "CallbackSweep is for metrics of the client; a declared one runs with RunSweep or StreamSweep.");
         using var execution = SweepRunner.Start(model.Value.Model, sweep, workspace.Options);
-        var told = -1;
-        bool more;
+        var reporter = new SweepReporter(execution, context.Observer, request.PartialResults);
+        bool more, isContinued = false;
         do
         {
-            more = await workspace.Work.Run(model.Value.Model.Device, Stepwise.Once(execution.Advance), context.Cancellation, isContinued: told >= 0).ConfigureAwait(false);
+            more = await workspace.Work.Run(model.Value.Model.Device, Stepwise.Once(execution.Advance), context.Cancellation, isContinued).ConfigureAwait(false);
             if (execution.Question is { } question) question.Answer(await Ask(question, context, ask).ConfigureAwait(false));
-            if (execution.Progress.Done != told) context.Observer?.Progress(execution.Progress.Done, execution.Progress.Total);
-            told = execution.Progress.Done;
+            reporter.Tell();
+            isContinued = true;
         }
         while (more);
         return SweepMapping.ToProto(execution.TakeResult());

@@ -1,6 +1,7 @@
 using InteropInterp.Native.Devices;
 using InteropInterp.Patching;
 using InteropInterp.Plans.Execution;
+using InteropInterp.Protocol.Mapping;
 
 namespace InteropInterp.Protocol.Handlers;
 
@@ -21,21 +22,32 @@ internal sealed class ObservedRun(PlanExecution run, IRunObserver observer) : IS
 }
 
 /// <summary>A sweep whose observer is told after every pass, and whose questions are answered in the same step, where they come up.</summary>
-internal sealed class ObservedSweep(SweepExecution sweep, IRunObserver? observer, Func<SweepQuestion, double>? metric) : IStepwise<SweepResult>
+internal sealed class ObservedSweep(SweepExecution sweep, SweepReporter reporter, Func<SweepQuestion, double>? metric) : IStepwise<SweepResult>
 {
-    private int told = -1;
-
     public bool Advance()
     {
         var more = sweep.Advance();
         if (sweep.Question is { } question) question.Answer(metric!(question));
-        if (sweep.Progress.Done == told) return more;
-        told = sweep.Progress.Done;
-        observer?.Progress(told, sweep.Progress.Total);
+        reporter.Tell();
         return more;
     }
 
     public SweepResult TakeResult() => sweep.TakeResult();
 
     public void Dispose() => sweep.Dispose();
+}
+
+/// <summary>Tells an observer how far a sweep has come, and what has become known.</summary>
+internal sealed class SweepReporter(SweepExecution sweep, IRunObserver? observer, bool withNumbers)
+{
+    private int told = -1;
+
+    public void Tell()
+    {
+        if (observer is null || sweep.Progress.Done == told) return;
+        var isFirst = told < 0;
+        told = sweep.Progress.Done;
+        if (withNumbers) observer.Portion(SweepMapping.ToProto(sweep.TakeFresh(), isFirst ? sweep.Partial() : null));
+        observer.Progress(told, sweep.Progress.Total);
+    }
 }

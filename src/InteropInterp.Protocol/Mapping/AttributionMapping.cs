@@ -1,5 +1,6 @@
 using InteropInterp.Attribution;
 using InteropInterp.Hooks;
+using InteropInterp.Plans;
 using InteropInterp.Plans.Metrics;
 using InteropInterp.Protocol.Errors;
 
@@ -84,7 +85,7 @@ public static class AttributionMapping
     internal static Metric Metric(V1.Metric? message, IReferences references, string field) =>
         message is null ? throw Fields.Missing(field, "a metric") : ObjectiveMapping.ToEngine(message, references, field);
 
-    private static PatchDirections ToEngine(V1.PatchDirection direction, PatchDirections unset, string field) => direction switch
+    internal static PatchDirections ToEngine(V1.PatchDirection direction, PatchDirections unset, string field) => direction switch
     {
         V1.PatchDirection.Unspecified => unset,
         V1.PatchDirection.Denoising => PatchDirections.Denoising,

@@ -1,3 +1,4 @@
+using InteropInterp.Dictionaries.Interventions;
 using InteropInterp.Patching;
 using InteropInterp.Plans;
 using InteropInterp.Protocol.Errors;
@@ -15,6 +16,9 @@ public static class SweepMapping
         ["head"] = SweepAxis.Head,
         ["src_pos"] = SweepAxis.SourcePosition,
         ["neuron"] = SweepAxis.Neuron,
+        ["feature"] = SweepAxis.Feature,
+        ["direction"] = SweepAxis.Direction,
+        ["corruption"] = SweepAxis.Corruption,
     };
 
     /// <param name="callback">The client's number for its metric; null where it is declared. Whoever steps the sweep then answers.</param>
@@ -25,7 +29,7 @@ public static class SweepMapping
         var sweep = new Sweep
         {
             Base = PlanMapping.ToEngine(message.Base, references, $"{field}.base"),
-            Grid = ToEngine(message.Grid, message.CustomGrid, field),
+            Grid = ToEngine(message.Grid, message.CustomGrid, references, field),
             Source = message.SourceCase switch
             {
                 SourceOneofCase.Run => new SweepFromRun(PlanMapping.ToEngine(message.Run, references, $"{field}.run")),
@@ -36,13 +40,16 @@ public static class SweepMapping
                     PlanMapping.ToEngine(message.Mean.Reference, references, $"{field}.mean.reference"), message.Mean.OverPositions),
                 SourceOneofCase.Resample => new SweepResample(
                     PlanMapping.ToEngine(message.Resample.Reference, references, $"{field}.resample.reference"), message.Resample.Seed),
-                _ => throw Fields.Missing($"{field}.source", "a run, a cache, zero, a mean or a resample"),
+                SourceOneofCase.Corruptions => CorruptionMapping.ToEngine(message.Corruptions, references, $"{field}.corruptions"),
+                _ => throw Fields.Missing($"{field}.source", "a run, a cache, zero, a mean, a resample or corruptions"),
             },
             Layers = SelectorMapping.ToEngine(message.Layers, $"{field}.layers") ?? Positions.All,
             PositionsSwept = SelectorMapping.ToEngine(message.Positions, $"{field}.positions") ?? Positions.All,
             Heads = SelectorMapping.ToEngine(message.Heads, $"{field}.heads") ?? Positions.All,
             SourcePositions = SelectorMapping.ToEngine(message.SourcePositions, $"{field}.source_positions") ?? Positions.All,
             Neurons = SelectorMapping.ToEngine(message.Neurons, $"{field}.neurons") ?? Positions.All,
+            Features = SelectorMapping.ToEngine(message.Features, $"{field}.features") ?? Positions.All,
+            MemoryBudget = message.HasMemoryBudgetBytes ? message.MemoryBudgetBytes : null,
             MoreMetrics = [.. message.MoreMetrics.Select((m, i) => ObjectiveMapping.ToEngine(m, references, $"{field}.more_metrics[{i}]"))],
         };
         callback = message.Callback?.Id;
@@ -65,9 +72,16 @@ public static class SweepMapping
             Heads = SelectorMapping.Chosen(value.Heads),
             SourcePositions = SelectorMapping.Chosen(value.SourcePositions),
             Neurons = SelectorMapping.Chosen(value.Neurons),
+            Features = SelectorMapping.Chosen(value.Features),
         };
+        if (value.MemoryBudget is { } budget) message.MemoryBudgetBytes = budget;
         if (NameOf(value.Grid) is { } name) message.Grid = name;
-        else message.CustomGrid = new V1.Grid { Site = SiteMapping.ToProto(value.Grid.Site), Axes = { value.Grid.Axes.Select(ToProto) } };
+        else
+            message.CustomGrid = new V1.Grid
+            {
+                Site = SiteMapping.ToProto(value.Grid.Site), Axes = { value.Grid.Axes.Select(ToProto) },
+                Dictionaries = { value.Grid.Bases.Select(b => writer.Dictionary(((DictionaryBasis)b).Dictionary)) },
+            };
         switch (value.Source)
         {
             case SweepFromRun run:
@@ -83,6 +97,9 @@ public static class SweepMapping
             case SweepResample resample:
                 message.Resample = new V1.ResampleSource { Reference = PlanMapping.ToProto(resample.Reference, writer), Seed = resample.Seed };
                 break;
+            case SweepCorruptions corruptions:
+                message.Corruptions = CorruptionMapping.ToProto(corruptions, writer);
+                break;
             default:
                 message.Zero = new V1.ZeroOp();
                 break;
@@ -93,28 +110,55 @@ public static class SweepMapping
         return message;
     }
 
-    public static V1.RunSweepResponse ToProto(SweepResult value) => new()
+    public static V1.RunSweepResponse ToProto(SweepResult value)
     {
-        Values = { value.Values },
+        var message = Outline(value);
+        message.Values.AddRange(value.Values);
+        message.PerRow.AddRange(value.PerRow ?? []);
+        (message.Baseline, message.Ends) = (value.Baseline, ToProto(value.Metrics[0].Ends));
+        message.More.AddRange(value.Metrics.Skip(1).Select(m => new V1.SweepValues
+        {
+            Values = { m.Values }, PerRow = { m.PerRow ?? [] }, Baseline = m.Baseline, Ends = ToProto(m.Ends),
+        }));
+        return message;
+    }
+
+    /// <summary>Some cells.</summary>
+    /// <param name="outline">What the result will be, with the first portion; else null.</param>
+    public static V1.SweepPortion ToProto(SweepPortion value, SweepResult? outline) => new()
+    {
+        Cells = { value.Cells },
+        Metrics =
+        {
+            value.Metrics.Select(m => new V1.SweepValues { Values = { m.Values }, PerRow = { m.PerRow ?? [] }, Baseline = m.Baseline, Ends = ToProto(m.Ends) }),
+        },
+        Outline = outline is null ? null : Outline(outline),
+    };
+
+    private static V1.RunSweepResponse Outline(SweepResult value) => new()
+    {
         Shape = { value.Shape },
         Axes = { value.Axes.Select(ToProto) },
         Indices = { value.Indices.Select(i => new V1.IndexList { Values = { i } }) },
-        PerRow = { value.PerRow ?? [] },
-        Baseline = value.Baseline,
-        More = { value.Metrics.Skip(1).Select(m => new V1.SweepValues { Values = { m.Values }, PerRow = { m.PerRow ?? [] }, Baseline = m.Baseline }) },
+        Corruptions = { value.Corruptions },
     };
 
-    private static SweepGrid ToEngine(string name, V1.Grid? custom, string field)
+    private static V1.SweepEnds? ToProto(SweepEnds? value) => value is null ? null : new V1.SweepEnds { Clean = value.Clean, Corrupt = { value.Corrupt } };
+
+    private static SweepGrid ToEngine(string name, V1.Grid? custom, IReferences references, string field)
     {
         if (custom is null) return name.Length > 0 ? SweepGrid.Of(name) : throw Fields.Missing($"{field}.grid", "the name of a grid, or a custom_grid,");
         if (name.Length > 0) throw Fields.Invalid($"{field}.custom_grid", "TWO_GRIDS", $"{field} has a grid '{name}' and a custom_grid; one of them is expected.");
         return new SweepGrid(SiteMapping.ToEngine(custom.Site), [.. custom.Axes.Select(axis => Axes.TryGetValue(axis, out var known)
             ? known
-            : throw InterpException.Unknown("UNKNOWN_AXIS", "axis", axis, Axes.Keys))]);
+            : throw InterpException.Unknown("UNKNOWN_AXIS", "axis", axis, Axes.Keys))])
+        {
+            Bases = [.. custom.Dictionaries.Select(d => new DictionaryBasis(references.Dictionary(d)))],
+        };
     }
 
     private static string? NameOf(SweepGrid grid) => SweepGrid.Names.FirstOrDefault(name =>
-        SweepGrid.Of(name) is var named && named.Site == grid.Site && named.Axes.SequenceEqual(grid.Axes));
+        grid.Bases.Count == 0 && SweepGrid.Of(name) is var named && named.Site == grid.Site && named.Axes.SequenceEqual(grid.Axes));
 
     private static string ToProto(SweepAxis axis) => Axes.First(a => a.Value == axis).Key;
 }

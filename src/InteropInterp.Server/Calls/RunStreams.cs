@@ -15,6 +15,7 @@ internal sealed class RunStreams(RunHandlers runs, CallGate gate)
         return Stream(writer, context,
             (done, total) => new StreamPlanResponse { Progress = new Progress { Done = done, Total = total } },
             (row, tokens) => new StreamPlanResponse { NewTokens = new NewTokens { FirstRow = row, Tokens = { tokens } } },
+            _ => null,
             async observed => new StreamPlanResponse { Result = await runs.RunPlan(request, observed) });
     });
 
@@ -24,6 +25,7 @@ internal sealed class RunStreams(RunHandlers runs, CallGate gate)
         return Stream(writer, context,
             (done, total) => new StreamSweepResponse { Progress = new Progress { Done = done, Total = total } },
             (_, _) => null,
+            portion => new StreamSweepResponse { Portion = portion },
             async observed => new StreamSweepResponse { Result = await runs.RunSweep(request, observed) });
     });
 
@@ -33,6 +35,7 @@ internal sealed class RunStreams(RunHandlers runs, CallGate gate)
         var latest = new LatestProgress();
         async ValueTask Tell()
         {
+            if (latest.TakePortion() is { } portion) await writer.WriteAsync(new CallbackSweepResponse { Portion = portion }, context.Cancellation);
             if (latest.Take() is { } progress) await writer.WriteAsync(new CallbackSweepResponse { Progress = progress }, context.Cancellation);
         }
         var result = await runs.RunSweep(request, context with { Observer = latest }, async question =>
@@ -57,7 +60,7 @@ internal sealed class RunStreams(RunHandlers runs, CallGate gate)
     // The run goes on while what it tells is on its way; it is over, in any case, when this is.
     private static async ValueTask<bool> Stream<T>(
         IServerStreamWriter<T> writer, HandlerContext context, Func<long, long, T> progress, Func<int, IReadOnlyList<int>, T?> tokens,
-        Func<HandlerContext, Task<T>> run)
+        Func<SweepPortion, T?> portion, Func<HandlerContext, Task<T>> run)
         where T : class
     {
         var events = Channel.CreateUnbounded<T>(new UnboundedChannelOptions { SingleReader = true });
@@ -66,7 +69,7 @@ internal sealed class RunStreams(RunHandlers runs, CallGate gate)
         {
             try
             {
-                return await run(context with { Cancellation = given.Token, Observer = new Events<T>(events.Writer, progress, tokens) });
+                return await run(context with { Cancellation = given.Token, Observer = new Events<T>(events.Writer, progress, tokens, portion) });
             }
             finally
             {
@@ -88,7 +91,7 @@ internal sealed class RunStreams(RunHandlers runs, CallGate gate)
         return true;
     }
 
-    private sealed class Events<T>(ChannelWriter<T> events, Func<long, long, T> progress, Func<int, IReadOnlyList<int>, T?> tokens) : IRunObserver
+    private sealed class Events<T>(ChannelWriter<T> events, Func<long, long, T> progress, Func<int, IReadOnlyList<int>, T?> tokens, Func<SweepPortion, T?> portion) : IRunObserver
         where T : class
     {
         public void Progress(long done, long total) => events.TryWrite(progress(done, total));
@@ -97,17 +100,28 @@ internal sealed class RunStreams(RunHandlers runs, CallGate gate)
         {
             if (tokens(firstRow, given) is { } told) events.TryWrite(told);
         }
+
+        public void Portion(SweepPortion given)
+        {
+            if (portion(given) is { } told) events.TryWrite(told);
+        }
     }
 
     private sealed class LatestProgress : IRunObserver
     {
         private Progress? latest;
+        private SweepPortion? portion;
 
         public void Progress(long done, long total) => latest = new Progress { Done = done, Total = total };
 
         public void NewTokens(int firstRow, IReadOnlyList<int> tokens)
         {
         }
+
+        // Told between questions, one at a time: nothing is overwritten.
+        public void Portion(SweepPortion given) => portion = given;
+
+        public SweepPortion? TakePortion() => Interlocked.Exchange(ref portion, null);
 
         public Progress? Take() => Interlocked.Exchange(ref latest, null);
     }

@@ -53,4 +53,7 @@ public sealed record Sweep
 
     /// <summary>Told (cells done, cells in all) after every pass.</summary>
     public Action<int, int>? Progress { get; init; }
+
+    /// <summary>Told the cells that have become known, after every pass.</summary>
+    public Action<SweepPortion>? Portions { get; init; }
 }

@@ -68,15 +68,19 @@ internal sealed class SweepContext
     {
         int[] cells = [.. fresh];
         fresh.Clear();
-        return new SweepPortion(
-            cells, [.. values.Select(all => cells.Select(c => all[c]).ToArray())],
-            [.. perRow.Select(all => cells.SelectMany(c => new ArraySegment<double>(all, c * rows, rows)).ToArray())]);
+        return new SweepPortion(cells, [.. values.Select((all, m) => new SweepPortionValues(
+            [.. cells.Select(c => all[c])],
+            perRow.Length > 0 ? [.. cells.SelectMany(c => new ArraySegment<double>(perRow[m], c * rows, rows))] : null,
+            BaselineOf(m), EndsOf(m)))]);
     }
 
     /// <summary>The result, or as much of it as there is: NaN in cells that are yet to come.</summary>
     public SweepResult Result() => new()
     {
-        Metrics = [.. values.Select((_, m) => Values(m))],
+        Metrics = [.. values.Select((all, m) => new SweepValues
+        {
+            Values = [.. all], PerRow = perRow.Length > 0 ? [.. perRow[m]] : null, Baseline = BaselineOf(m), Ends = EndsOf(m),
+        })],
         Shape = [.. corruptions?.Indices.Select(i => i.Length) ?? [], .. Cells.Indices.Select(i => i.Length)],
         Axes = [.. corruptions is null ? [] : SweepCorruptions.Axes, .. Sweep.Grid.Axes],
         Indices = [.. corruptions?.Indices ?? [], .. Cells.Indices],
@@ -84,14 +88,10 @@ internal sealed class SweepContext
         IsComplete = done == total,
     };
 
-    private SweepValues Values(int metric) => new()
-    {
-        Values = [.. values[metric]],
-        PerRow = perRow.Length > 0 ? [.. perRow[metric]] : null,
-        Baseline = baseline?[metric] ?? double.NaN,
-        Ends = corruptions is null ? null : new SweepEnds(
-            clean?[metric] ?? double.NaN, [.. corrupt.Select(c => c?[metric] ?? double.NaN)], corruptions.Directions, Cells.Count),
-    };
+    private double BaselineOf(int metric) => baseline?[metric] ?? double.NaN;
+
+    private SweepEnds? EndsOf(int metric) => corruptions is null ? null : new SweepEnds(
+        clean?[metric] ?? double.NaN, [.. corrupt.Select(c => c?[metric] ?? double.NaN)], corruptions.Directions, Cells.Count);
 
     private void Finish(int cell)
     {

@@ -138,7 +138,11 @@ public sealed class SweepExecution : IStepwise<SweepResult>
         while (passes.Step())
         {
             foreach (var step in Questions(baseRun.Metric)) yield return step;
-            if (reported != Progress.Done) context.Sweep.Progress?.Invoke(Progress.Done, Progress.Total);
+            if (reported != Progress.Done)
+            {
+                context.Sweep.Progress?.Invoke(Progress.Done, Progress.Total);
+                if (context.Sweep.Portions is { } told) told(TakeFresh());
+            }
             reported = Progress.Done;
             yield return true;
         }

@@ -9,6 +9,7 @@ using InteropInterp.Protocol.Tensors;
 using InteropInterp.Protocol.V1;
 using static InteropInterp.Protocol.Tests.Handlers.InProcess;
 using EnginePlan = InteropInterp.Plans.Plan;
+using PatchDirections = InteropInterp.Plans.PatchDirections;
 using EngineRow = InteropInterp.Plans.Row;
 using LogitDiff = InteropInterp.Plans.Metrics.LogitDiff;
 

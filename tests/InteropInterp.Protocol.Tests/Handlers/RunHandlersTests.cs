@@ -126,7 +126,7 @@ public class RunHandlersTests
         var model = client.Model();
         var error = client.Error(Logits(model, new Intervention { Point = Point, Callback = new CallbackOp { Id = 1 } }));
         Assert.Equal((ErrorCode.Unimplemented, "CALLBACK_NOT_HERE", "plan.interventions[0].callback"), (error.Code, error.Reason, error.Field));
-        foreach (var op in new[] { "zero", "mean", "set", "patch_from", "add", "scale", "project", "splice", "feature", "steer" }) Assert.Contains(op, error.Message);
+        foreach (var op in new[] { "zero", "mean", "set", "patch_from", "add", "scale", "project", "splice", "feature", "steer", "noise" }) Assert.Contains(op, error.Message);
         Assert.Contains("CallbackSweep", client.Error(Sweep(model, new Sweep { Callback = new CallbackOp { Id = 1 } })).Message);
         Assert.Equal("CALLBACK_NOT_HERE", client.Refused(new RunPlanRequest { Model = model, Plan = new Plan { Rows = { Rows } }, ProgressCallback = 1 }));
     }
@@ -158,9 +158,9 @@ public class RunHandlersTests
         });
         var progress = new List<Progress>();
         var request = Sweep(model, new Sweep { Callback = new CallbackOp { Id = metric } });
-        request.ProgressCallback = client.Function<Progress>(p =>
+        request.ProgressCallback = client.Function<StreamSweepResponse>(told =>
         {
-            progress.Add(p);
+            progress.Add(told.Progress);
             return null;
         });
         var asked = client.Call<RunSweepResponse>(request);
@@ -169,6 +169,46 @@ public class RunHandlersTests
         for (var i = 0; i < 12; i++) Assert.Equal(declared.Values[i], asked.Values[i], 1e-6);
         Assert.Empty(asked.PerRow);
         Assert.Equal((12L, 12L), (progress[^1].Done, progress[^1].Total));
+    }
+
+    [Fact]
+    public void Numbers_of_cells_are_told_as_they_become_known_and_are_all_of_the_result()
+    {
+        using var client = new InProcess();
+        var request = Sweep(client.Model(), new Sweep { Declared = new Metric { LogProb = new LogProbMetric { Tokens = { 3 } } }, MoreMetrics = { new Metric { Loss = new LossMetric() } } });
+        request.Sweep.Run = null;
+        request.Sweep.Corruptions = new CorruptionSource
+        {
+            Corruptions =
+            {
+                new Corruption { Name = "prompts", Run = new Plan { Rows = { Row(3, 1, 21, 7), Row(9, 8, 2, 14) } } },
+                new Corruption { Name = "noise", Noise = new GaussianNoise { Where = new Selector { Positions = new Positions { Indices = new IndexList { Values = { 1 } } } } } },
+            },
+        };
+        request.PartialResults = true;
+        var portions = new List<SweepPortion>();
+        request.ProgressCallback = client.Function<StreamSweepResponse>(told =>
+        {
+            if (told.Portion is { } portion) portions.Add(portion);
+            return null;
+        });
+        var result = client.Call<RunSweepResponse>(request);
+        Assert.Equal(["direction", "corruption", "layer", "pos"], result.Axes);
+        Assert.Equal([2, 2, 3, 4], result.Shape);
+        Assert.Equal(["prompts", "noise"], result.Corruptions);
+        Assert.Equal([(int)PatchDirection.Denoising, (int)PatchDirection.Noising], result.Indices[0].Values);
+        Assert.Equal((result.Shape, result.Axes, result.Indices), (portions[0].Outline.Shape, portions[0].Outline.Axes, portions[0].Outline.Indices));
+        Assert.All(portions.Skip(1), portion => Assert.Null(portion.Outline));
+        Assert.Equal(Enumerable.Range(0, 48), portions.SelectMany(p => p.Cells).Order());
+        Assert.True(portions.Count > 8, $"{portions.Count} portions");
+        foreach (var portion in portions)
+            for (var i = 0; i < portion.Cells.Count; i++)
+            {
+                Assert.Equal(result.Values[portion.Cells[i]], portion.Metrics[0].Values[i]);
+                Assert.Equal(result.More[0].PerRow[portion.Cells[i] * 2 + 1], portion.Metrics[1].PerRow[i * 2 + 1]);
+            }
+        Assert.Equal(result.Ends, portions[^1].Metrics[0].Ends);
+        Assert.Equal(result.More[0].Ends, portions[^1].Metrics[1].Ends);
     }
 
     [Fact]
