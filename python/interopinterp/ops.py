@@ -25,7 +25,7 @@ from interopinterp import _pb as pb
 from interopinterp import _selection as selection
 from interopinterp.errors import InvalidArgumentError, unknown
 
-__all__ = ["Op", "add", "feature", "mean", "patch", "project", "scale", "set", "splice", "steer", "zero"]
+__all__ = ["Op", "add", "feature", "mean", "noise", "patch", "project", "scale", "set", "splice", "steer", "zero"]
 _WHERE = ("rows", "pos", "heads", "last", "from_step", "to_step")
 
 
@@ -123,6 +123,16 @@ def steer(sae: Any, feature: int, amount: float, **where: Any) -> Op:
     return Op("steer", where, {"sae": sae, "feature": feature, "amount": amount})
 
 
+def noise(deviation: float = 3.0, seed: int | None = None, absolute: bool = False, **where: Any) -> Op:
+    """x + Gaussian noise, whose draws depend on the seed, the hook point, the row and the place in it alone.
+
+    deviation  its standard deviation, in standard deviations of the entries of W_E (ROME corrupts subjects' embeddings with 3);
+               with absolute in the activation's own units
+    seed       None: the run's
+    """
+    return Op("noise", where, {"deviation": deviation, "seed": seed, "absolute": absolute})
+
+
 def _array(name: str, value: Any) -> Any:
     array = value if arrays.is_array(value) else np.asarray(value, dtype=np.float32)
     if not arrays.is_torch(array) and np.asarray(array).dtype.kind not in "fiub":
@@ -179,10 +189,15 @@ def _write_feature(op: Op, intervention: pb.Intervention, scope: Any) -> None:
     setattr(intervention.feature, edit, values[edit])
 
 
+def _write_noise(op: Op, intervention: pb.Intervention, scope: Any) -> None:
+    values = op.values
+    intervention.noise.CopyFrom(pb.NoiseOp(deviation=values["deviation"], is_absolute=values["absolute"], seed=values["seed"]))
+
+
 _WRITERS = {
     "zero": lambda op, intervention, scope: intervention.zero.CopyFrom(pb.ZeroOp()),
     "scale": lambda op, intervention, scope: intervention.scale.CopyFrom(pb.ScaleOp(factor=op.values["factor"])),
     "set": _write_value, "add": _write_value, "mean": _write_mean, "patch": _write_patch, "project": _write_project,
-    "splice": _write_splice, "feature": _write_feature,
+    "splice": _write_splice, "feature": _write_feature, "noise": _write_noise,
     "steer": lambda op, intervention, scope: intervention.steer.CopyFrom(
         pb.SteerOp(dictionary=scope.dictionary(op.values["sae"]), feature=op.values["feature"], amount=op.values["amount"]))}

@@ -8,8 +8,9 @@ to find out what it reads), or one of interopinterp.metrics, which needs no call
 
     result = patching.sweep(model, corrupted_tokens, "resid_pre", clean_tokens, [metrics.logit_diff(" John", " Mary"), metrics.loss()])
 
-is the same with other sources (zero, mean, resample), several metrics in one go, and rows kept apart. attribution_patch estimates all of
-it in a few passes, path_patch goes along single paths.
+is the same with other sources (zero, mean, resample), an SAE's features as an axis, several metrics in one go, and rows kept apart.
+contrast patches between a clean run and several corrupted ones in both directions. attribution_patch estimates all of it in a few passes,
+path_patch goes along single paths.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ from interopinterp import _arrays as arrays
 from interopinterp._model import inputs
 from interopinterp._patching.attribution import (  # noqa: F401
     Attribution, EdgeAttributions, NodeAttributions, attribution_patch, attribution_patch_edges)
+from interopinterp._patching.corruptions import gaussian_noise, swap_tokens  # noqa: F401
+from interopinterp._patching.partial import SweepInterrupted  # noqa: F401
 from interopinterp._patching.paths import (  # noqa: F401
     PathResult, get_act_patch_direct_path, get_act_patch_direct_path_all_sources, path_patch)
 from interopinterp._patching.result import MetricTable, Statistics, SweepResult  # noqa: F401
 from interopinterp._patching.sources import mean, resample  # noqa: F401
-from interopinterp._patching.sweep import sweep  # noqa: F401
+from interopinterp._patching.sweep import contrast, sweep  # noqa: F401
 from interopinterp._progress import Bar
 from interopinterp.errors import InvalidArgumentError, unknown
 from interopinterp.metrics import Metric, scalar

@@ -15,7 +15,6 @@ from interopinterp._patching import tables
 from interopinterp._plan import PlanScope
 from interopinterp.errors import unknown
 
-_DIRECTIONS = {"denoising": pb.PATCH_DIRECTION_DENOISING, "noising": pb.PATCH_DIRECTION_NOISING, "both": pb.PATCH_DIRECTION_BOTH}
 _METHODS = {
     "gradient": pb.EDGE_METHOD_GRADIENT, "ig_inputs": pb.EDGE_METHOD_INTEGRATED_INPUTS,
     "ig_activations": pb.EDGE_METHOD_INTEGRATED_ACTIVATIONS}
@@ -153,7 +152,7 @@ def attribution_patch(
     request = pb.AttributeNodesRequest(model=model._name)
     told = request.patch
     told.sites.extend(activations)
-    told.direction = _of(_DIRECTIONS, "direction", direction)
+    told.direction = tables.choice(tables.DIRECTIONS, "direction", direction)
     told.fix_queries_and_keys, told.drop_gradients = fix_qk, drop_gradients
     response = _call(model, request, clean, corrupt, metric)
     found: dict[str, dict[str, Attribution]] = {"denoising": {}, "noising": {}}
@@ -176,8 +175,9 @@ def attribution_patch_edges(
     steps      points of the average
     """
     request = pb.AttributeEdgesRequest(model=model._name)
-    request.patch.direction = _of({name: _DIRECTIONS[name] for name in ("denoising", "noising")}, "direction", direction)
-    request.patch.method = _of(_METHODS, "method", method)
+    request.patch.direction = tables.choice(
+        {name: tables.DIRECTIONS[name] for name in ("denoising", "noising")}, "direction", direction)
+    request.patch.method = tables.choice(_METHODS, "method", method)
     request.patch.steps = steps
     response = _call(model, request, clean, corrupt, metric)
     scores = arrays.to_numpy(model.transport.take(response.scores))
@@ -191,9 +191,3 @@ def _call(model: Any, request: Any, clean: Any, corrupt: Any, metric: Any) -> An
             PlanScope(model, loans, plan).run(inputs.read(model, given)).hooks()
         request.patch.metric.CopyFrom(tables.declared(metric, model, loans))
         return model.transport.call(request)
-
-
-def _of(choices: dict[str, int], what: str, given: str) -> int:
-    if given not in choices:
-        raise unknown(f"UNKNOWN_{what.upper()}", what, given, choices)
-    return choices[given]

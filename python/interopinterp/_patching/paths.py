@@ -24,7 +24,7 @@ class PathResult(SweepResult):
     has_path  [sender, receiver]: whether any sender of the set reaches any receiver of the set; where not, the value is the baseline
     """
 
-    has_path: np.ndarray
+    has_path: np.ndarray | None = None
 
 
 def path_patch(
@@ -122,7 +122,7 @@ def _run(model: Any, request: pb.PatchPathsRequest, name: str) -> PathResult:
         "receiver": ["+".join(one.receivers) for one in request.patch.receivers]}
     shape = tuple(map(len, labels.values()))
     table = MetricTable(name, np.array(response.values).reshape(shape), np.array(response.per_row).reshape(*shape, -1), response.baseline)
-    return PathResult("paths", labels, {name: table}, np.array(response.has_path).reshape(shape))
+    return PathResult("paths", labels, {name: table}, has_path=np.array(response.has_path).reshape(shape))
 
 
 def _sets(names: str | Sequence[Any]) -> list[list[str]]:

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from interopinterp import _pb as pb
 from interopinterp._patching import tables
 from interopinterp.errors import FailedPreconditionError, InvalidArgumentError, unknown
 from interopinterp.views import Heatmap
+
+_DIRECTIONS = {pb.PATCH_DIRECTION_DENOISING: "denoising", pb.PATCH_DIRECTION_NOISING: "noising"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,13 +36,45 @@ class MetricTable:
 
     values    one number per cell, the mean over rows, with the sweep's axes
     per_row   [..., batch]; None for a metric that is a function, which sees all rows at once
-    baseline  of the run in which nothing is replaced
+    baseline  of the run in which nothing is replaced; of sweeps with corruptions an array, one for each cell
+    clean     of the clean run, where there are corruptions
+    corrupt   of the corrupted runs: an array, one for each cell
     """
 
     name: str
     values: np.ndarray
     per_row: np.ndarray | None
-    baseline: float
+    baseline: Any
+    clean: float | None = None
+    corrupt: np.ndarray | None = None
+
+    @property
+    def normalized(self) -> np.ndarray:
+        """0 as in the corrupted run, 1 as in the clean one: (values - corrupt) / (clean - corrupt)."""
+        if self.corrupt is None:
+            raise FailedPreconditionError("NO_CORRUPTIONS", "The sweep knows one run's metric: which number is 0 and which is 1 it does "
+                                          "not. Use patching.contrast.")
+        span = self.clean - self.corrupt
+        if (np.abs(span) <= 1e-9 * np.maximum(np.abs(self.clean), np.abs(self.corrupt))).any():
+            raise FailedPreconditionError("TASK_NOT_SOLVED", f"{self.name} is {self.clean:.6g} in the clean run and in a corrupted one: "
+                                          "there is nothing to restore.")
+        return (self.values - self.corrupt) / span
+
+    def part(self, index: tuple) -> "MetricTable":
+        """The cells of an index."""
+        def of(array: Any) -> Any:
+            return array[index] if isinstance(array, np.ndarray) else array
+
+        return MetricTable(self.name, np.asarray(self.values[index]), of(self.per_row), of(self.baseline), self.clean, of(self.corrupt))
+
+    def shown(self) -> tuple[str, np.ndarray]:
+        """What tables show, and what it is called: how far cells are from corrupted to clean behaviour, or what they change."""
+        if self.corrupt is not None:
+            try:
+                return f"{self.name} (corrupted 0, clean 1)", self.normalized
+            except FailedPreconditionError:
+                return f"change of {self.name}", self.values - self.baseline
+        return f"{self.name} - {self.baseline:.4g}", self.values - self.baseline
 
     def statistics(self, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Statistics:
         """Mean, standard error and an interval that holds the mean with this probability. All cells draw the same rows."""
@@ -65,14 +100,16 @@ class MetricTable:
 class SweepResult:
     """A table of one or more metrics. numpy reads it as the values of the first; a notebook shows it as heatmaps.
 
-    activation  what was replaced
-    labels      what stands along each axis (layers, positions, heads), by the axis's name, in the order of the axes
-    metrics     by name
+    activation   what was replaced
+    labels       what stands along each axis (layers, positions, heads), by the axis's name, in the order of the axes
+    metrics      by name
+    is_complete  False while the sweep runs, or where it was stopped: NaN in cells that are missing
     """
 
     activation: str
     labels: dict[str, list[Any]]
     metrics: dict[str, MetricTable]
+    is_complete: bool = True
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -100,9 +137,26 @@ class SweepResult:
         return self.first.per_row
 
     @property
-    def baseline(self) -> float:
+    def baseline(self) -> Any:
         """The first metric where nothing is replaced."""
         return self.first.baseline
+
+    @property
+    def normalized(self) -> np.ndarray:
+        """The first metric in every cell, 0 as in the corrupted run and 1 as in the clean one."""
+        return self.first.normalized
+
+    def select(self, **labels: Any) -> "SweepResult":
+        """The part with these labels, without their axes: select(direction="denoising", corruption="names")."""
+        index: list[Any] = [slice(None)] * len(self.labels)
+        for axis, label in labels.items():
+            if axis not in self.labels:
+                raise unknown("UNKNOWN_AXIS", "axis of this sweep", axis, self.labels)
+            if label not in self.labels[axis]:
+                raise unknown("UNKNOWN_LABEL", axis, str(label), [str(one) for one in self.labels[axis]])
+            index[list(self.labels).index(axis)] = self.labels[axis].index(label)
+        rest = {axis: of for axis, of in self.labels.items() if axis not in labels}
+        return SweepResult(self.activation, rest, {name: table.part(tuple(index)) for name, table in self.metrics.items()}, self.is_complete)
 
     def statistics(self, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Statistics:
         """The spread of the first metric over rows."""
@@ -121,6 +175,8 @@ class SweepResult:
         columns = {}
         for name, table in self.metrics.items():
             columns[name] = table.values.ravel()
+            if table.corrupt is not None:
+                columns[f"{name}_normalized"] = table.normalized.ravel()
             if table.per_row is not None and table.per_row.shape[-1] > 1:
                 columns[f"{name}_standard_error"] = table.statistics(resamples=1).standard_error.ravel()
         cells = itertools.product(*self.labels.values())
@@ -132,18 +188,20 @@ class SweepResult:
         return tables.frame(self.records())
 
     def heatmaps(self, metric: str | None = None) -> list[Heatmap]:
-        """What each cell changes: rows and columns are the last two axes, and there is a map for each index of those before."""
-        table = self.first if metric is None else self[metric]
-        return tables.heatmaps(table.values - table.baseline, self.labels, f"{table.name} - {table.baseline:.4g}")
+        """What each cell changes: rows and columns are the last two axes, and there is a map for each index of those before.
+
+        With corruptions it is normalized: 0 as in the corrupted run, 1 as in the clean one.
+        """
+        title, shown = (self.first if metric is None else self[metric]).shown()
+        return tables.heatmaps(shown, self.labels, title)
 
     def _repr_html_(self) -> str:
         if tables.fits(self.shape):
             return tables.page([one for name in self.metrics for one in self.heatmaps(name)])
-        return "".join(tables.listing(f"{name} - {table.baseline:.4g} by {', '.join(self.axes)}", self._largest(table))
-                       for name, table in self.metrics.items())
+        return "".join(tables.listing(f"{table.shown()[0]} by {', '.join(self.axes)}", self._largest(table.shown()[1]))
+                       for table in self.metrics.values())
 
-    def _largest(self, table: MetricTable) -> list[tuple[str, float]]:
-        changes = table.values - table.baseline
+    def _largest(self, changes: np.ndarray) -> list[tuple[str, float]]:
         order = np.argsort(-np.abs(changes), axis=None, kind="stable")[:tables.LISTED]
         places = [np.unravel_index(at, changes.shape) for at in order]
         return [(", ".join(str(of[i]) for of, i in zip(self.labels.values(), place)), float(changes[place])) for place in places]
@@ -151,3 +209,29 @@ class SweepResult:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.activation}, [{', '.join(f'{axis} {len(of)}' for axis, of in self.labels.items())}], " \
             f"{', '.join(self.metrics)})"
+
+
+def of_response(
+    told: pb.RunSweepResponse, names: list[str], activation: str, values: list[Any], per_row: list[Any], ends: list[Any],
+    is_complete: bool = True,
+) -> SweepResult:
+    """The result of a response.
+
+    values, per_row, ends  per metric: numbers of cells, of cells and rows, and a message with baseline and ends
+    """
+    shape = tuple(told.shape)
+    labels = {axis: list(indices.values) for axis, indices in zip(told.axes, told.indices)}
+    if "direction" in labels:
+        labels["direction"] = [_DIRECTIONS[way] for way in labels["direction"]]
+        labels["corruption"] = list(told.corruptions)
+    found = {}
+    for name, numbers, rows, end in zip(names, values, per_row, ends):
+        rows = None if rows is None or not len(rows) else np.array(rows).reshape((*shape, -1))
+        baseline, clean, corrupt = end.baseline, None, None
+        if end.HasField("ends"):
+            column = (-1, *[1] * (len(shape) - 2))
+            clean, corrupt = end.ends.clean, np.broadcast_to(np.array(end.ends.corrupt).reshape(column), shape)
+            denoises = np.array([way == "denoising" for way in labels["direction"]]).reshape((-1, *[1] * (len(shape) - 1)))
+            baseline = np.where(denoises, corrupt, clean)
+        found[name] = MetricTable(name, np.array(numbers).reshape(shape), rows, baseline, clean, corrupt)
+    return SweepResult(activation, labels, found, is_complete)

@@ -8,11 +8,20 @@ from typing import Any, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from interopinterp.errors import FailedPreconditionError, InvalidArgumentError
+from interopinterp import _pb as pb
+from interopinterp.errors import FailedPreconditionError, InvalidArgumentError, unknown
 from interopinterp.metrics import Metric
 from interopinterp.views import LARGEST, Heatmap, side_by_side
 
 MAPS, LISTED = 64, 20
+DIRECTIONS = {"denoising": pb.PATCH_DIRECTION_DENOISING, "noising": pb.PATCH_DIRECTION_NOISING, "both": pb.PATCH_DIRECTION_BOTH}
+
+
+def choice(choices: Mapping[str, int], what: str, given: str) -> int:
+    """One of some words, as a message says it."""
+    if given not in choices:
+        raise unknown(f"UNKNOWN_{what.upper()}", what, given, choices)
+    return choices[given]
 
 
 def declared(metric: Any, model: Any, loans: Any) -> Any:

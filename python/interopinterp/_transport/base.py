@@ -13,6 +13,7 @@ Progress = Callable[[int, int], None]
 # The plan's row of the first, and a token per row from there on.
 TokensFound = Callable[[int, list], None]
 MetricFunction = Callable[[Any], float]
+PortionFound = Callable[[pb.SweepPortion], None]
 
 
 class Loans:
@@ -81,9 +82,9 @@ class Transport(abc.ABC):
         """Runs a plan; progress is told (steps done, steps in all), tokens what each decode step of a generation adds."""
 
     @abc.abstractmethod
-    def run_sweep(self, request: pb.RunSweepRequest, progress: Progress | None = None,
-                  metric: MetricFunction | None = None) -> pb.RunSweepResponse:
-        """Runs a sweep; metric is called with the logits of each cell where the sweep declares none."""
+    def run_sweep(self, request: pb.RunSweepRequest, progress: Progress | None = None, metric: MetricFunction | None = None,
+                  portion: PortionFound | None = None) -> pb.RunSweepResponse:
+        """Runs a sweep; metric is called with the logits of each cell where the sweep declares none, portion is told what has become known."""
 
     @abc.abstractmethod
     def lend(self, value: Any) -> tuple[pb.Tensor, str]:

@@ -10,7 +10,7 @@ import numpy as np
 from interopinterp import _arrays as arrays
 from interopinterp import _inproc
 from interopinterp import _pb as pb
-from interopinterp._transport.base import MetricFunction, Progress, TokensFound, Transport, answer
+from interopinterp._transport.base import MetricFunction, PortionFound, Progress, TokensFound, Transport, answer
 from interopinterp._transport.methods import UNARY
 from interopinterp.errors import InterpError
 
@@ -49,18 +49,22 @@ class InProcess(Transport):
             request.progress_callback = loans.callback(told)
             return self.call(request)
 
-    def run_sweep(self, request: pb.RunSweepRequest, progress: Progress | None = None,
-                  metric: MetricFunction | None = None) -> pb.RunSweepResponse:
+    def run_sweep(self, request: pb.RunSweepRequest, progress: Progress | None = None, metric: MetricFunction | None = None,
+                  portion: PortionFound | None = None) -> pb.RunSweepResponse:
         def told(message: bytes) -> None:
-            step = pb.Progress.FromString(message)
-            progress(step.done, step.total)
+            step = pb.StreamSweepResponse.FromString(message)
+            if step.HasField("portion"):
+                portion(step.portion)
+            elif progress:
+                progress(step.progress.done, step.progress.total)
 
         def measure(message: bytes) -> bytes:
             question = pb.MetricCall.FromString(message)
             return pb.MetricReply(value=answer(metric, self.borrow(question.logits), question.is_probe)).SerializeToString()
 
         with self.loans() as loans:
-            if progress:
+            request.partial_results = portion is not None
+            if progress or portion:
                 request.progress_callback = loans.callback(told)
             if metric:
                 request.sweep.callback.id = loans.callback(measure)

@@ -17,7 +17,7 @@ from interopinterp import _pb as pb
 from interopinterp._pb import (
     analyses_pb2_grpc, dictionaries_pb2_grpc, models_pb2_grpc, runs_pb2_grpc, server_pb2_grpc, tensors_pb2_grpc, tokens_pb2_grpc)
 from interopinterp._transport import shared_memory
-from interopinterp._transport.base import MetricFunction, Progress, TokensFound, Transport, answer
+from interopinterp._transport.base import MetricFunction, PortionFound, Progress, TokensFound, Transport, answer
 from interopinterp._transport.calls import Calls
 from interopinterp._transport.inproc import decoded
 from interopinterp._transport.methods import STREAMING, UNARY
@@ -92,10 +92,11 @@ class Grpc(Transport):
                 tokens(message.new_tokens.first_row, list(message.new_tokens.tokens))
         return message.result
 
-    def run_sweep(self, request: pb.RunSweepRequest, progress: Progress | None = None,
-                  metric: MetricFunction | None = None) -> pb.RunSweepResponse:
-        if metric is None and progress is None:
+    def run_sweep(self, request: pb.RunSweepRequest, progress: Progress | None = None, metric: MetricFunction | None = None,
+                  portion: PortionFound | None = None) -> pb.RunSweepResponse:
+        if metric is None and progress is None and portion is None:
             return self.call(request)
+        request.partial_results = portion is not None
         replies: queue.SimpleQueue = queue.SimpleQueue()
         if metric is None:
             messages = self._stream(request)
@@ -108,6 +109,8 @@ class Grpc(Transport):
                 kind = message.WhichOneof("kind")
                 if kind == "progress" and progress:
                     progress(message.progress.done, message.progress.total)
+                elif kind == "portion":
+                    portion(message.portion)
                 elif kind == "question":
                     value = answer(metric, self._logits(message.question), message.question.is_probe)
                     replies.put(pb.CallbackSweepRequest(reply=pb.MetricReply(value=value)))
@@ -191,7 +194,7 @@ class Grpc(Transport):
         raise FailedPreconditionError(
             "CALLBACKS_IN_PROCESS_ONLY",
             f"{self.door} cannot call Python functions in the middle of a run. Say what is to be done instead: "
-            "interopinterp.ops has zero, mean, set, patch, add, scale, project, splice, feature and steer, which go where a function "
+            "interopinterp.ops has zero, mean, set, patch, add, scale, project, splice, feature, steer and noise, which go where a function "
             "would: fwd_hooks=[(name, ops.zero(heads=[1]))]. To only look at activations use run_with_cache. Functions run in process: "
             "interopinterp.HookedTransformer.")
 
