@@ -22,7 +22,7 @@ from interopinterp.utilities.slice import Slice
 _LAYER_POS, _LAYER_HEAD, _LAYER_POS_HEAD = ("layer", "pos"), ("layer", "head"), ("layer", "pos", "head")
 # What TransformerLens's get_act_patch_* replace: the activation, and the axes of the table.
 GRIDS: dict[str, tuple[str, tuple[str, ...]]] = {
-    **{name: (name, _LAYER_POS) for name in ("resid_pre", "resid_mid", "attn_out", "mlp_out")},
+    **{name: (name, _LAYER_POS) for name in ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")},
     **{f"attn_head_{name}_all_pos": (site, _LAYER_HEAD) for name, site in (("out", "z"), ("q", "q"), ("k", "k"), ("v", "v"))},
     **{f"attn_head_{name}_by_pos": (site, _LAYER_POS_HEAD) for name, site in (("out", "z"), ("q", "q"), ("k", "k"), ("v", "v"))},
     "attn_head_pattern_all_pos": ("pattern", _LAYER_HEAD),

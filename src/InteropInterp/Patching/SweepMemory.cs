@@ -23,7 +23,7 @@ internal sealed class SweepMemory
         var numbers = 8L * cells.Count * parts * Math.Max(1, sweep.Declared.Count) * (2 + sweep.Base.Rows.Count);
         // Of corrupted runs one is held beside the clean one.
         held = numbers + Recorded(runs[0]) + runs.Skip(1).Select(Recorded).DefaultIfEmpty().Max() + Replaced(runs[0]);
-        var needed = held + runs.Max(run => Math.Max(BaseBytes(run), SweepCost.Of(model, sweep.Grid, run).PerCell(run.Length)));
+        var needed = held + runs.Max(run => Math.Max(BaseBytes(run), SweepCost.Of(model, sweep.Grid, run).PerCell(run.Length) + Logits(run)));
         if (sweep.MemoryBudget is { } budget && needed > budget) throw TooLarge(needed, budget, "its budget is");
         if (options.MemoryLimit is { } limit && needed > limit) throw TooLarge(needed, limit, "the limit is");
     }
@@ -54,6 +54,13 @@ internal sealed class SweepMemory
     private long Replaced(CheckedPlan run) => cells.Indices[0].Sum(layer => cells.Bases.Count > 0
         ? 2L * element * run.RowCount * run.Length * cells.Features.Count
         : sweep.Source is SweepCorruptions ? 0 : Bytes(run, new HookPoint(sweep.Grid.Site, layer)));
+
+    // Logits of one cell, and what a metric makes of them.
+    private long Logits(CheckedPlan run)
+    {
+        using var metric = new SweepMetric(sweep);
+        return 3 * element * run.RowCount * (metric.ReadsPosition is null ? run.Length : 1) * (metric.ReadsTokens?.Count ?? model.Config.OutputVocabularySize);
+    }
 
     private long BaseBytes(CheckedPlan run) => PlanCost.Of(model, run).WorkingBytesPerRow * run.RowCount;
 
