@@ -1,5 +1,6 @@
 using InteropInterp.Models;
 using InteropInterp.Patching;
+using InteropInterp.Patching.Corruptions;
 using InteropInterp.Plans;
 using InteropInterp.Plans.Execution;
 using InteropInterp.Plans.Metrics;
@@ -21,11 +22,11 @@ public sealed record PatchingExperiment(Plan Clean, Plan Corrupt, Metric Metric)
     public Exploration Explore(TransformerModel model, SweepGrid grid, ExecutionOptions? options = null,
         CancellationToken cancellation = default)
     {
-        SweepResult Sweep(Plan here, Plan there) => SweepRunner.Run(
-            model, new Sweep { Base = here, Source = new SweepFromRun(there), Grid = grid, Metric = Metric }, options, cancellation);
-        var (denoising, noising) = (Sweep(Corrupt, Clean), Sweep(Clean, Corrupt));
-        RequireEffect(noising.Baseline, denoising.Baseline);
-        return new Exploration(denoising, noising);
+        var both = SweepRunner.Run(
+            model, new Sweep { Base = Clean, Source = new SweepCorruptions([new CorruptRun("corrupt", Corrupt)]), Grid = grid, Metric = Metric }, options, cancellation);
+        var ends = both.Metrics[0].Ends!;
+        RequireEffect(ends.Clean, ends.Corrupt[0]);
+        return new Exploration(both);
     }
 
     /// <summary>
@@ -52,15 +53,12 @@ public sealed record PatchingExperiment(Plan Clean, Plan Corrupt, Metric Metric)
 }
 
 /// <summary>Each cell patched alone, in both directions.</summary>
-/// <param name="Denoising">Clean values in the corrupted run.</param>
-/// <param name="Noising">Corrupted values in the clean run.</param>
-public sealed record Exploration(SweepResult Denoising, SweepResult Noising)
+/// <param name="Both">Its first two axes are direction and corruption, of which there is one.</param>
+public sealed record Exploration(SweepResult Both)
 {
-    private double Span => Noising.Baseline - Denoising.Baseline;
-
     /// <summary>What clean values of the cell alone restore of the behaviour: 1 where the cell is sufficient.</summary>
-    public IReadOnlyList<double> Restored => [.. Denoising.Values.Select(v => (v - Denoising.Baseline) / Span)];
+    public IReadOnlyList<double> Restored => [.. Both.Metrics[0].Normalized.Take(Both.Values.Count / 2)];
 
     /// <summary>What corrupted values of the cell alone destroy of it: 1 where the cell is necessary.</summary>
-    public IReadOnlyList<double> Lost => [.. Noising.Values.Select(v => (Noising.Baseline - v) / Span)];
+    public IReadOnlyList<double> Lost => [.. Both.Metrics[0].Normalized.Skip(Both.Values.Count / 2).Select(v => 1 - v)];
 }

@@ -284,6 +284,44 @@ public class SweepTests
         golden.Near($"get_act_patch_{grid}", tensor(result.Values.ToArray(), [.. result.Shape.Select(s => (long)s)]), 1e-4);
     }
 
+    [Theory]
+    [InlineData("resid_pre"), InlineData("attn_out"), InlineData("attn_head_out_by_pos"), InlineData("attn_head_out_all_pos")]
+    [InlineData("attn_head_q_all_pos"), InlineData("attn_head_k_all_pos"), InlineData("attn_head_v_all_pos"), InlineData("attn_head_pattern_all_pos")]
+    [InlineData("attn_head_pattern_by_pos")]
+    public void TransformerLenss_sweeps_of_a_trained_attention_only_model_are_matched(string grid)
+    {
+        using var golden = new Golden(SharedFolder.Path("fixtures", "analysis", "attn2l.safetensors"));
+        using var model = ModelLoader.Load(
+            SharedFolder.Path("models", "04_induction_attn2L", "derived", "induction_head_infinite.safetensors"),
+            new LoadOptions { Processing = InteropInterp.Models.Weights.ProcessingOptions.None });
+        var clean = Row.From(golden.Rows("tokens"));
+        var result = SweepRunner.Run(model, new Sweep
+        {
+            Base = new Plan { Rows = Row.From(golden.Rows("corrupted")) }, Grid = SweepGrid.Of(grid), Source = new SweepFromRun(new Plan { Rows = clean }),
+            // The fixture's metric: the logit of what followed the last time.
+            Function = logits => clean.Select((row, r) => (double)logits[r, 15, row.Tokens[4]].item<float>()).Average(),
+        });
+        using var scope = NewDisposeScope();
+        golden.Near($"get_act_patch_{grid}", tensor(result.Values.ToArray(), [.. result.Shape.Select(s => (long)s)]), 1e-4);
+    }
+
+    [Theory]
+    [InlineData("resid_pre"), InlineData("attn_head_out_all_pos")]
+    public void TransformerLenss_sweeps_of_a_batch_are_matched(string grid)
+    {
+        using var golden = new Golden(SharedFolder.Path("fixtures", "analysis", "patching.safetensors"));
+        using var model = ModelLoader.Load(SharedFolder.Path("fixtures", "models", "gpt2_shakespeare"));
+        var answers = golden.Rows("batch/answers");
+        var result = SweepRunner.Run(model, new Sweep
+        {
+            Base = new Plan { Rows = Row.From(golden.Rows("batch/corrupted_tokens")) }, Grid = SweepGrid.Of(grid),
+            Source = new SweepFromRun(new Plan { Rows = Row.From(golden.Rows("batch/clean_tokens")) }),
+            Metric = new LogitDiff([.. answers.Select(a => a[0])], [.. answers.Select(a => a[1])]),
+        });
+        using var scope = NewDisposeScope();
+        golden.Near($"batch/get_act_patch_{grid}", tensor(result.Values.ToArray(), [.. result.Shape.Select(s => (long)s)]), 1e-4);
+    }
+
     private static SweepResult Run(
         TransformerModel model, string grid, Metric? metric = null, Func<Tensor, double>? function = null, SweepSource? source = null,
         ExecutionOptions? options = null, IReadOnlyList<Intervention>? interventions = null) => SweepRunner.Run(
