@@ -9,12 +9,13 @@ import numpy as np
 
 from interopinterp import _arrays as arrays
 from interopinterp import _pb as pb
-from interopinterp.errors import InvalidArgumentError
+from interopinterp.errors import InvalidArgumentError, unknown
 
-__all__ = ["Metric", "accuracy", "kl_divergence", "log_prob", "logit_diff", "loss", "prob", "rank"]
+__all__ = ["Metric", "accuracy", "kl_divergence", "log_prob", "logit_diff", "loss", "prob", "rank", "weighted"]
 _KINDS = {
     "logit_diff": pb.LogitDiffMetric, "log_prob": pb.LogProbMetric, "loss": pb.LossMetric, "prob": pb.ProbMetric,
-    "kl_divergence": pb.KlDivergenceMetric, "accuracy": pb.AccuracyMetric, "rank": pb.RankMetric}
+    "kl_divergence": pb.KlDivergenceMetric, "accuracy": pb.AccuracyMetric, "rank": pb.RankMetric, "weighted": pb.WeightedMetric}
+_MEASURES = {"logit": pb.TOKEN_MEASURE_LOGIT, "log_prob": pb.TOKEN_MEASURE_LOG_PROB, "prob": pb.TOKEN_MEASURE_PROB}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Metric:
     tokens: dict[str, Any]
     position: int | None = None
     reference: Any = None
+    weights: Any = None
+    of: str | None = None
 
     def to_proto(self, model: Any, loans: Any) -> pb.Metric:
         """The metric as a request holds it: texts become ids of the model's tokenizer, loans lends the reference."""
@@ -33,6 +36,8 @@ class Metric:
             values["position"] = self.position
         if self.reference is not None:
             values["reference"] = loans.tensor(self.reference)
+        if self.weights is not None:
+            values["weights"], values["of"] = loans.tensor(self.weights), _MEASURES[self.of]
         return pb.Metric(**{self.name: _KINDS[self.name](**values)})
 
 
@@ -76,6 +81,19 @@ def accuracy(tokens: Any, position: int = -1) -> Metric:
 def rank(tokens: Any, position: int = -1) -> Metric:
     """How many tokens are likelier than this one at a position. It has no gradient."""
     return Metric("rank", {"tokens": tokens}, position)
+
+
+def weighted(tokens: Any, weights: Any, of: str = "logit", position: int = -1) -> Metric:
+    """An objective of one's own: the weighted sum over some tokens of their logits, log-probabilities or probabilities at a position.
+
+    tokens   ids or texts of one token, each once
+    weights  [tokens], or [batch, tokens] where rows differ: +1 for later years and -1 for others is "greater than" (Hanna et al. 2023)
+    of       "logit", "log_prob" or "prob"
+    """
+    if of not in _MEASURES:
+        raise unknown("UNKNOWN_MEASURE", "measure of tokens", of, _MEASURES)
+    array = np.atleast_2d(np.asarray(arrays.to_numpy(weights) if arrays.is_array(weights) else weights, np.float32))
+    return Metric("weighted", {"tokens": tokens}, position, weights=array, of=of)
 
 
 def scalar(value: Any, function: Callable) -> float:

@@ -48,6 +48,32 @@ public class CancellationTests
     }
 
     [Fact]
+    public async Task What_was_known_of_a_cancelled_sweep_has_been_told()
+    {
+        await using var server = await OneRun();
+        using var client = server.Connect();
+        using var cancel = new CancellationTokenSource();
+        var request = LongSweep.Of(await client.Model(), repeat: 2000);
+        request.PartialResults = true;
+        using var call = client.Runs.StreamSweep(request, cancellationToken: cancel.Token);
+        var (known, shape) = (new Dictionary<int, double>(), Array.Empty<int>());
+        var error = await Assert.ThrowsAsync<RpcException>(async () =>
+        {
+            await foreach (var told in call.ResponseStream.ReadAllAsync())
+            {
+                if (told.Portion is not { } portion) continue;
+                if (portion.Outline is { } outline) shape = [.. outline.Shape];
+                for (var i = 0; i < portion.Cells.Count; i++) known.Add(portion.Cells[i], portion.Metrics[0].Values[i]);
+                if (known.Count > 0) await cancel.CancelAsync();
+            }
+        });
+        Assert.Equal(StatusCode.Cancelled, error.StatusCode);
+        Assert.InRange(known.Count, 1, shape.Aggregate(1, (a, b) => a * b) - 1);
+        Assert.All(known.Values, value => Assert.True(double.IsFinite(value)));
+        await Ended(server, client, Stopwatch.StartNew());
+    }
+
+    [Fact]
     public async Task A_deadline_ends_a_run()
     {
         await using var server = await OneRun();

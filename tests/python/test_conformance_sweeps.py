@@ -10,6 +10,7 @@ from conftest import close
 from interopinterp import errors, metrics, ops, patching
 
 TARGETS, OTHERS = [4, 30], [11, 2]
+WEIGHTS = np.array([[1, -1, 0.5], [-2, 3, 1]])
 
 
 def softmax(logits):
@@ -29,6 +30,7 @@ def measured(name, logits, reference, tokens):
     return {
         "logit_diff": wanted - last[rows, OTHERS], "log_prob": np.log(softmax(last)[rows, TARGETS]), "prob": softmax(last)[rows, TARGETS],
         "accuracy": (last.argmax(-1) == TARGETS).astype(float), "rank": (last > wanted[:, None]).sum(-1),
+        "weighted": (softmax(last)[:, [7, 3, 9]] * WEIGHTS).sum(-1),
         "kl_divergence": (softmax(reference) * (np.log(softmax(reference)) - np.log(softmax(last)))).sum(-1)}[name]
 
 
@@ -39,7 +41,7 @@ def every(tiny, other_tokens):
     return reference, {
         "logit_diff": metrics.logit_diff(TARGETS, OTHERS), "log_prob": metrics.log_prob(TARGETS), "loss": metrics.loss(),
         "prob": metrics.prob(TARGETS), "kl_divergence": metrics.kl_divergence(reference), "accuracy": metrics.accuracy(TARGETS),
-        "rank": metrics.rank(TARGETS)}
+        "rank": metrics.rank(TARGETS), "weighted": metrics.weighted([7, 3, 9], WEIGHTS, of="prob")}
 
 
 def test_metrics_as_data_are_what_they_say_of_the_logits(tiny, tokens, every):
@@ -162,6 +164,10 @@ def test_mistakes_in_sweeps_are_named(tiny, tokens, other_tokens):
             (lambda: patching.sweep(tiny, tokens, "resid_pre", patching.mean(other_tokens[:, :5]), metric), errors.InvalidArgumentError,
              "5, 7 tokens"),
             (lambda: patching.sweep(tiny, tokens, "resid_pre", "zero", metric, only={"layer": 9}), errors.OutOfRangeError, "9"),
+            (lambda: metrics.weighted([1], [1], of="odds"), errors.NotFoundError, "'odds'"),
+            (lambda: tiny.measure(tokens, metrics.weighted([1, 2], [1, 2, 3])), errors.InvalidArgumentError, r"\[1, 3\]; \[2, 2\]"),
+            (lambda: tiny.measure(tokens, metrics.weighted([1, 1], [1, 2])), errors.InvalidArgumentError, "token 1 twice"),
+            (lambda: tiny.measure(tokens, metrics.weighted([1, 50], [1, 2])), errors.OutOfRangeError, "token 50"),
             (lambda: metrics.kl_divergence([1, 2]), errors.InvalidArgumentError, "reference is a list"),
             (lambda: tiny.measure(tokens, metrics.kl_divergence(np.zeros((3, 50)))), errors.InvalidArgumentError, r"\[2, 50\] is expected"),
             (lambda: tiny.gradients(tokens, metrics.rank(3)), errors.InvalidArgumentError, "[Rr]ank.*gradient")]:

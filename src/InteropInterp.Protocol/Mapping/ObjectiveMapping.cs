@@ -8,7 +8,7 @@ namespace InteropInterp.Protocol.Mapping;
 public static class ObjectiveMapping
 {
     /// <summary>The names of metrics that need no function of the client.</summary>
-    public const string Declared = "logit_diff, log_prob, loss, prob, kl_divergence, accuracy, rank";
+    public const string Declared = "logit_diff, log_prob, loss, prob, kl_divergence, accuracy, rank, weighted";
 
     public static Objective? ToEngine(V1.Objective? message, IReferences references, string field) => message is null ? null : new Objective
     {
@@ -35,6 +35,11 @@ public static class ObjectiveMapping
             Position = message.Accuracy.HasPosition ? message.Accuracy.Position : -1,
         },
         V1.Metric.KindOneofCase.Rank => new Rank([.. message.Rank.Tokens]) { Position = message.Rank.HasPosition ? message.Rank.Position : -1 },
+        V1.Metric.KindOneofCase.Weighted => new Weighted(
+            [.. message.Weighted.Tokens], references.Tensor(message.Weighted.Weights, $"{field}.weighted.weights"), ToEngine(message.Weighted.Of, $"{field}.weighted.of"))
+        {
+            Position = message.Weighted.HasPosition ? message.Weighted.Position : -1,
+        },
         _ => throw Fields.Missing($"{field}.kind", $"one of {Declared},"),
     };
 
@@ -55,6 +60,18 @@ public static class ObjectiveMapping
         KlDivergence k => new V1.Metric { KlDivergence = new V1.KlDivergenceMetric { Reference = writer.Tensor(k.Reference), Position = k.Position } },
         Accuracy a => new V1.Metric { Accuracy = new V1.AccuracyMetric { Tokens = { a.Tokens }, Position = a.Position } },
         Rank r => new V1.Metric { Rank = new V1.RankMetric { Tokens = { r.Tokens }, Position = r.Position } },
+        Weighted w => new V1.Metric
+        {
+            Weighted = new V1.WeightedMetric { Tokens = { w.Tokens }, Weights = writer.Tensor(w.Weights), Of = (V1.TokenMeasure)(w.Of + 1), Position = w.Position },
+        },
         _ => throw new InterpException(ErrorCode.Unimplemented, "METRIC_NOT_SENT", $"The metric {value.GetType().Name} has no message."),
+    };
+
+    private static TokenMeasure ToEngine(V1.TokenMeasure value, string field) => value switch
+    {
+        V1.TokenMeasure.Unspecified or V1.TokenMeasure.Logit => TokenMeasure.Logit,
+        V1.TokenMeasure.LogProb => TokenMeasure.LogProb,
+        V1.TokenMeasure.Prob => TokenMeasure.Prob,
+        _ => throw Fields.UnknownValue(field, value),
     };
 }

@@ -39,13 +39,14 @@ public class SweepMetricsTests
         using var model = Model();
         using var clean = PlanRunner.Run(model, new Plan { Rows = Clean, Outputs = new Outputs { Logits = LogitsWanted.Last } });
         using var reference = clean.Logits!.squeeze(1);
+        using var weights = tensor(new[] { 2.0, -0.5 }, [1, 2]);
         var sweep = new Sweep
         {
             Base = new Plan { Rows = Corrupt },
             Grid = SweepGrid.Of("resid_pre"),
             Source = new SweepFromRun(new Plan { Rows = Clean }),
             Metric = new LogitDiff(Targets, [9, 1, 0]),
-            MoreMetrics = [new Prob(Targets), new Accuracy(Targets), new Rank(Targets), new KlDivergence(reference), new LogProb(Targets) { Position = 2 }],
+            MoreMetrics = [new Prob(Targets), new Accuracy(Targets), new Rank(Targets), new KlDivergence(reference), new LogProb(Targets) { Position = 2 }, new Weighted([4, 0], weights), new Weighted([4, 0], weights, TokenMeasure.LogProb)],
         };
         var result = SweepRunner.Run(model, sweep);
         var expected = Logits(model, Clean);
@@ -66,6 +67,8 @@ public class SweepMetricsTests
             Assert.Equal(Mean((x, r) => x.Count(v => v > x[Targets[r]]), logits), result.Metrics[3].Values[6 + position], 1e-9);
             Assert.Equal(Mean((x, r) => Softmax(expected[r]).Zip(Softmax(x), (p, q) => p * Math.Log(p / q)).Sum(), logits), result.Metrics[4].Values[6 + position], 1e-9);
             Assert.Equal(Mean((x, r) => Math.Log(Softmax(x)[Targets[r]]), At(2)), result.Metrics[5].Values[6 + position], 1e-9);
+            Assert.Equal(Mean((x, r) => 2 * x[4] - 0.5 * x[0], logits), result.Metrics[6].Values[6 + position], 1e-9);
+            Assert.Equal(Mean((x, r) => 2 * Math.Log(Softmax(x)[4]) - 0.5 * Math.Log(Softmax(x)[0]), logits), result.Metrics[7].Values[6 + position], 1e-9);
         }
         Assert.Equal(result.Values, SweepRunner.Run(model, sweep with { MoreMetrics = [] }).Values, (a, b) => Math.Abs(a - b) < 1e-12);
         Assert.True(result.Metrics[4].Baseline > 0.01);

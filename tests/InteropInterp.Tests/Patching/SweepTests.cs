@@ -249,17 +249,36 @@ public class SweepTests
     public void What_cannot_be_swept_is_refused_with_the_reason()
     {
         using var model = ModelLoader.Random(Config("parallel"));
-        void Refused(string reason, Action act) => Assert.Equal(reason, Assert.Throws<InterpException>(act).Reason);
+        void Refused(string reason, string number, Action act)
+        {
+            var error = Assert.Throws<InterpException>(act);
+            Assert.Equal(reason, error.Reason);
+            Assert.Contains(number, error.Message, StringComparison.Ordinal);
+        }
+        void Empty(string number, Func<Sweep, Sweep> chosen) => Refused("SELECTS_NOTHING", number, () => SweepRunner.Run(model, chosen(new Sweep
+        {
+            Base = new Plan { Rows = Row.From(Corrupt) }, Grid = SweepGrid.Of("attn_head_out_by_pos"), Source = new SweepZero(), Metric = Difference,
+        })));
 
-        Refused("HOOK_POINT_SILENT", () => Run(model, "resid_mid", metric: Difference));
-        Refused("UNKNOWN_GRID", () => Run(model, "resid_per", metric: Difference));
-        Refused("SWEEP_METRIC", () => Run(model, "resid_pre"));
-        Refused("PROMPTS_OF_DIFFERENT_LENGTH", () => Run(model, "resid_pre", metric: Difference, source: new SweepFromRun(new Plan { Rows = Row.From(Clean.Select(r => r[1..])) })));
-        Refused("SOURCE_ROWS", () => Run(model, "resid_pre", metric: Difference, source: new SweepFromRun(new Plan { Rows = Row.From(Clean[..1]) })));
-        Refused("CACHE_LACKS_ACTIVATION", () => Run(model, "resid_pre", metric: Difference, source: new SweepFromCache(new Dictionary<string, Tensor>())));
-        Refused("TOKEN_OUT_OF_RANGE", () => Run(model, "resid_pre", metric: new LogProb([40])));
-        Refused("POSITION_OUT_OF_RANGE", () => Run(model, "resid_pre", metric: new LogProb([4]) { Position = 6 }));
-        Refused("METRIC_ROWS", () => Run(model, "resid_pre", metric: new LogProb([4, 4, 4])));
+        Refused("HOOK_POINT_SILENT", "blocks.0.hook_resid_mid", () => Run(model, "resid_mid", metric: Difference));
+        Refused("UNKNOWN_GRID", "resid_per", () => Run(model, "resid_per", metric: Difference));
+        Refused("SWEEP_METRIC", "one metric", () => Run(model, "resid_pre"));
+        Refused("PROMPTS_OF_DIFFERENT_LENGTH", "6 tokens, the source's 5",
+            () => Run(model, "resid_pre", metric: Difference, source: new SweepFromRun(new Plan { Rows = Row.From(Clean.Select(r => r[1..])) })));
+        Refused("SOURCE_ROWS", "are 1, those of the sweep 2", () => Run(model, "resid_pre", metric: Difference, source: new SweepFromRun(new Plan { Rows = Row.From(Clean[..1]) })));
+        Refused("CACHE_LACKS_ACTIVATION", "blocks.0.hook_resid_pre",
+            () => Run(model, "resid_pre", metric: Difference, source: new SweepFromCache(new Dictionary<string, Tensor>())));
+        Refused("TOKEN_OUT_OF_RANGE", "40", () => Run(model, "resid_pre", metric: new LogProb([40])));
+        Refused("POSITION_OUT_OF_RANGE", "6", () => Run(model, "resid_pre", metric: new LogProb([4]) { Position = 6 }));
+        Refused("METRIC_ROWS", "3 answer", () => Run(model, "resid_pre", metric: new LogProb([4, 4, 4])));
+        Refused("LAYER_OUT_OF_RANGE", "layer 2 is out of range: there are 2", () => SweepRunner.Run(model, new Sweep
+        {
+            Base = new Plan { Rows = Row.From(Corrupt) }, Grid = SweepGrid.Of("attn_out"), Source = new SweepZero(), Metric = Difference, Layers = Positions.At(2),
+        }));
+        Refused("HOOK_POINT_SILENT", "'blocks.0.hook_mlp_in'", () => Run(model, "resid_pre", metric: Difference, interventions: [new Intervention("blocks.0.hook_mlp_in", new ZeroOp())]));
+        Empty("no layer: 2: of 2", s => s with { Layers = Positions.Slice(2) });
+        Empty("no position: 4:4 of 6", s => s with { PositionsSwept = Positions.Slice(4, 4) });
+        Empty("no head: [] of 4", s => s with { Heads = Positions.At() });
     }
 
     [Theory]
