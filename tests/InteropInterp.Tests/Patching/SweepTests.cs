@@ -270,7 +270,7 @@ public class SweepTests
             () => Run(model, "resid_pre", metric: Difference, source: new SweepFromCache(new Dictionary<string, Tensor>())));
         Refused("TOKEN_OUT_OF_RANGE", "40", () => Run(model, "resid_pre", metric: new LogProb([40])));
         Refused("POSITION_OUT_OF_RANGE", "6", () => Run(model, "resid_pre", metric: new LogProb([4]) { Position = 6 }));
-        Refused("METRIC_ROWS", "3 answer", () => Run(model, "resid_pre", metric: new LogProb([4, 4, 4])));
+        Refused("METRIC_ROWS", "names 3 target tokens", () => Run(model, "resid_pre", metric: new LogProb([4, 4, 4])));
         Refused("LAYER_OUT_OF_RANGE", "layer 2 is out of range: there are 2", () => SweepRunner.Run(model, new Sweep
         {
             Base = new Plan { Rows = Row.From(Corrupt) }, Grid = SweepGrid.Of("attn_out"), Source = new SweepZero(), Metric = Difference, Layers = Positions.At(2),
