@@ -9,12 +9,12 @@ public sealed class ModelRootsTests : IDisposable
 
     public ModelRootsTests()
     {
-        root = Directory.CreateDirectory(folder.File("root")).FullName;
+        root = Directory.CreateDirectory(folder.File("models")).FullName;
         outside = Directory.CreateDirectory(folder.File("outside")).FullName;
         Directory.CreateDirectory(Path.Combine(root, "model", "inner"));
         File.WriteAllText(Path.Combine(root, "model", "config.json"), "{}");
         File.WriteAllText(Path.Combine(outside, "secret.json"), "{}");
-        Directory.CreateDirectory(folder.File("root-of-others"));
+        Directory.CreateDirectory(folder.File("models-of-others"));
         roots = new ModelRoots([root], [Directory.CreateDirectory(folder.File("writable")).FullName], useHuggingFaceCache: false);
     }
 
@@ -37,7 +37,7 @@ public sealed class ModelRootsTests : IDisposable
     [InlineData("/etc/passwd")]
     [InlineData("/")]
     [InlineData("//etc/passwd")]
-    [InlineData("../root-of-others")]
+    [InlineData("../models-of-others")]
     [InlineData("../nothing")]
     public void Nothing_outside_is_read_and_no_message_says_whether_it_is_there(string path)
     {
@@ -77,7 +77,7 @@ public sealed class ModelRootsTests : IDisposable
     {
         Assert.Equal(Path.Combine(folder.File("writable"), "new"), roots.ToWrite("new"));
         string Wrong(string path) => Assert.Throws<InterpException>(() => roots.ToWrite(path)).Reason;
-        Assert.Equal("PATH_OUTSIDE_ROOTS", Wrong("../root/model"));
+        Assert.Equal("PATH_OUTSIDE_ROOTS", Wrong("../models/model"));
         Assert.Equal("PATH_OUTSIDE_ROOTS", Wrong(Path.Combine(root, "model")));
         Assert.Equal("FOLDER_NOT_FOUND", Wrong("no/such/folder"));
         File.CreateSymbolicLink(Path.Combine(folder.File("writable"), "out"), outside);

@@ -61,7 +61,7 @@ public sealed class LensHandlers(Workspace workspace)
         if (!options.KeepLogits) return 0;
         var places = plan.Rows.Sum(row => (long)options.Positions.Resolve(row.Length, "position").Length);
         var streams = model.Config.LayerCount * (options.IncludeMiddle ? 2 : 1) + 1;
-        return places * streams * model.Config.OutputVocabularySize * (model.DataType == TorchSharp.torch.ScalarType.Float64 ? 8 : 4);
+        return places * streams * model.Config.OutputVocabularySize * model.ElementSize;
     }
 
     // Tensors that were given already are disposed twice, which does no harm.

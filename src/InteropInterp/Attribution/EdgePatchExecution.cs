@@ -1,9 +1,9 @@
-using InteropInterp.Plans;
 using InteropInterp.Circuits;
 using InteropInterp.Hooks;
 using InteropInterp.Models;
 using InteropInterp.Native.Devices;
 using InteropInterp.Native.Operators;
+using InteropInterp.Plans;
 using InteropInterp.Plans.Checking;
 using InteropInterp.Plans.Execution;
 using static TorchSharp.torch;
@@ -127,7 +127,7 @@ public sealed class EdgePatchExecution : IStepwise<EdgeScores>
         var config = model.Config;
         long width = config.ModelWidth, heads = config.HeadCount + 2L * config.KeyHeads;
         var perPosition = graph.Senders.Count * width + config.LayerCount * (4 * heads * width + 6 * width + 3L * (config.MlpWidth ?? 0) + 2L * config.HeadCount * here.Length);
-        var bytes = perPosition * here.Length * (model.DataType == ScalarType.Float64 ? 8 : 4);
+        var bytes = perPosition * here.Length * model.ElementSize;
         if (options.MemoryLimit is { } limit && bytes > limit)
             throw new InterpException(ErrorCode.ResourceExhausted, "ATTRIBUTION_TOO_LARGE",
                 $"Edges of one row need about {bytes >> 20:N0} MiB; the limit is {limit >> 20:N0} MiB. Give shorter rows.");

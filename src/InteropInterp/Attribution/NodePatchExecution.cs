@@ -1,8 +1,8 @@
-using InteropInterp.Plans;
 using InteropInterp.Hooks;
 using InteropInterp.Models;
 using InteropInterp.Native.Devices;
 using InteropInterp.Native.Operators;
+using InteropInterp.Plans;
 using InteropInterp.Plans.Checking;
 using InteropInterp.Plans.Execution;
 using static TorchSharp.torch;

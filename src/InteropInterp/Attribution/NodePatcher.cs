@@ -1,7 +1,7 @@
-using InteropInterp.Plans;
 using InteropInterp.Hooks;
 using InteropInterp.Models;
 using InteropInterp.Native.Devices;
+using InteropInterp.Plans;
 using InteropInterp.Plans.Execution;
 
 namespace InteropInterp.Attribution;

@@ -106,7 +106,7 @@ public sealed class CircuitRunner : IDisposable
         var config = model.Config;
         long heads = config.HeadCount + 2L * config.KeyHeads, width = config.ModelWidth;
         var perPosition = Graph.Senders.Count * width + 4 * heads * width + 6 * width + 3L * (config.MlpWidth ?? 0);
-        var bytes = perPosition * plan.RowCount * (plan.Length - start) * (model.DataType == ScalarType.Float64 ? 8 : 4);
+        var bytes = perPosition * plan.RowCount * (plan.Length - start) * model.ElementSize;
         return (int)Math.Clamp(options.BatchBudget / 4 / bytes, 1, 64);
     }
 

@@ -35,6 +35,9 @@ public sealed class TransformerModel : IDisposable
     /// <summary>The type it computes in.</summary>
     public ScalarType DataType { get; }
 
+    /// <summary>Bytes of a number in a pass, as memory is reckoned: half types count as float32, in which some of their steps run.</summary>
+    public int ElementSize => DataType == ScalarType.Float64 ? 8 : 4;
+
     public Device Device { get; }
 
     /// <summary>Bytes its weights hold.</summary>

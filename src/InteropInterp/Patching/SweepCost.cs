@@ -5,8 +5,8 @@ using InteropInterp.Plans.Checking;
 namespace InteropInterp.Patching;
 
 /// <summary>
-/// Bytes that a cell takes in a pass, from shapes alone; nothing that a layer makes is let go before its end. Process memory measured
-/// around sweeps of every grid stays below what this adds up to.
+/// Bytes that a cell takes in a pass, from shapes alone; nothing that a layer makes is let go before its end. The factors were fitted to
+/// the growth of a process around sweeps of every grid, which exceeds what this adds up to by a tenth at most.
 /// </summary>
 /// <param name="PerToken">For each token that runs: its residual streams, and what a layer makes of it.</param>
 /// <param name="PerRow">For each row of the plan: the keys and values that are put together for its attention.</param>
@@ -21,7 +21,7 @@ internal readonly record struct SweepCost(long PerToken, long PerRow, long Once,
     {
         if (!PackedSweep.Supports(model.Config, grid, plan)) return new SweepCost(0, PlanCost.Of(model, plan).WorkingBytesPerRow, 0, plan.RowCount);
         var c = model.Config;
-        var element = model.DataType == TorchSharp.torch.ScalarType.Float64 ? 8L : 4L;
+        long element = model.ElementSize;
         var heads = grid.Bases.Count > 0 || !HookSiteInfo.Of(grid.Site).HasHeads ? 0
             : !grid.Axes.Contains(SweepAxis.Head) ? c.HeadCount
             : grid.Site is HookSite.K or HookSite.V ? c.HeadCount / c.KeyHeads : 1;

@@ -18,7 +18,7 @@ internal sealed class SweepMemory
     public SweepMemory(TransformerModel model, Sweep sweep, SweepCells cells, IReadOnlyList<CheckedPlan> runs, ExecutionOptions options)
     {
         (this.model, this.sweep, this.cells) = (model, sweep, cells);
-        element = model.DataType == TorchSharp.torch.ScalarType.Float64 ? 8 : 4;
+        element = model.ElementSize;
         var parts = (sweep.Source as SweepCorruptions)?.PartCount ?? 1;
         var numbers = 8L * cells.Count * parts * Math.Max(1, sweep.Declared.Count) * (2 + sweep.Base.Rows.Count);
         // Of corrupted runs one is held beside the clean one.

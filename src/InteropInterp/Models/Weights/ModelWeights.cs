@@ -4,8 +4,8 @@ namespace InteropInterp.Models.Weights;
 
 /// <summary>
 /// A model's weights as the forward pass multiplies them: every matrix [out, in] (in memory [in, out], unless it is the embedding too),
-/// q, k and v in one, gate and linear part of a gated MLP in one. The TransformerLens shapes are views of these (<see cref="StateDict"/>), so nothing is held twice.
-/// Absent biases are null and cost nothing.
+/// q, k and v in one, gate and linear part of a gated MLP in one. The TransformerLens shapes are views of these
+/// (<see cref="StateDict"/>), so nothing is held twice. Absent biases are null and cost nothing.
 /// </summary>
 public sealed class ModelWeights : IDisposable
 {

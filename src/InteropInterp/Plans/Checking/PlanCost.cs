@@ -14,7 +14,7 @@ public sealed record PlanCost(
     internal static PlanCost Of(TransformerModel model, CheckedPlan plan)
     {
         var c = model.Config;
-        long rows = plan.RowCount, length = plan.Length, element = model.DataType == TorchSharp.torch.ScalarType.Float64 ? 8 : 4;
+        long rows = plan.RowCount, length = plan.Length, element = model.ElementSize;
         var newTokens = plan.Plan.Generation?.MaxNewTokens ?? 0;
         long layers = plan.EndLayer - plan.FirstLayer, total = length + newTokens;
         var logitPositions = plan.Logits switch { LogitsNeed.All => length, LogitsNeed.OnePerRow => 1, _ => newTokens };
