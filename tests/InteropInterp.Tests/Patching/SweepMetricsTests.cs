@@ -40,13 +40,19 @@ public class SweepMetricsTests
         using var clean = PlanRunner.Run(model, new Plan { Rows = Clean, Outputs = new Outputs { Logits = LogitsWanted.Last } });
         using var reference = clean.Logits!.squeeze(1);
         using var weights = tensor(new[] { 2.0, -0.5 }, [1, 2]);
+        double[][] each = [[1, 2], [-1, 0.5], [3, -2]];
+        using var weightsPerRow = tensor([.. each.SelectMany(w => w)], [3, 2]);
         var sweep = new Sweep
         {
             Base = new Plan { Rows = Corrupt },
             Grid = SweepGrid.Of("resid_pre"),
             Source = new SweepFromRun(new Plan { Rows = Clean }),
             Metric = new LogitDiff(Targets, [9, 1, 0]),
-            MoreMetrics = [new Prob(Targets), new Accuracy(Targets), new Rank(Targets), new KlDivergence(reference), new LogProb(Targets) { Position = 2 }, new Weighted([4, 0], weights), new Weighted([4, 0], weights, TokenMeasure.LogProb)],
+            MoreMetrics =
+            [
+                new Prob(Targets), new Accuracy(Targets), new Rank(Targets), new KlDivergence(reference), new LogProb(Targets) { Position = 2 },
+                new Weighted([4, 0], weights), new Weighted([4, 0], weights, TokenMeasure.LogProb), new Weighted([4, 0], weightsPerRow, TokenMeasure.Prob),
+            ],
         };
         var result = SweepRunner.Run(model, sweep);
         var expected = Logits(model, Clean);
@@ -69,6 +75,7 @@ public class SweepMetricsTests
             Assert.Equal(Mean((x, r) => Math.Log(Softmax(x)[Targets[r]]), At(2)), result.Metrics[5].Values[6 + position], 1e-9);
             Assert.Equal(Mean((x, r) => 2 * x[4] - 0.5 * x[0], logits), result.Metrics[6].Values[6 + position], 1e-9);
             Assert.Equal(Mean((x, r) => 2 * Math.Log(Softmax(x)[4]) - 0.5 * Math.Log(Softmax(x)[0]), logits), result.Metrics[7].Values[6 + position], 1e-9);
+            Assert.Equal(Mean((x, r) => each[r][0] * Softmax(x)[4] + each[r][1] * Softmax(x)[0], logits), result.Metrics[8].Values[6 + position], 1e-9);
         }
         Assert.Equal(result.Values, SweepRunner.Run(model, sweep with { MoreMetrics = [] }).Values, (a, b) => Math.Abs(a - b) < 1e-12);
         Assert.True(result.Metrics[4].Baseline > 0.01);
