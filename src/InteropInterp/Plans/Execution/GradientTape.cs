@@ -14,6 +14,9 @@ internal sealed class GradientTape : IDisposable
     private readonly List<Cut> cuts = [];
     private readonly List<(Tensor Output, Tensor Gradient)> roots = [];
 
+    // Visited on the way back, their gradients not yet handed on: those of one product wait for each other.
+    private readonly List<(Cut Cut, Tensor Gradient)> pending = [];
+
     private sealed record Cut(HookPoint Point, Tensor Output, Tensor Leaf, Func<Tensor, Tensor>? Visit, Tensor? Cotangent);
 
     /// <summary>Whether anything has been cut: from then on the pass is recorded.</summary>
@@ -39,28 +42,41 @@ internal sealed class GradientTape : IDisposable
     {
         using var mode = enable_grad();
         foreach (var (output, gradient) in roots)
-            if (output.requires_grad) Propagate(output, gradient);
+            if (output.requires_grad) output.backward([gradient], create_graph: false, retain_graph: true);
         for (var i = cuts.Count - 1; i >= 0; i--)
         {
             using var scope = NewDisposeScope();
             var cut = cuts[i];
+            if (!pending.TrueForAll(p => AreComputedTogether(p.Cut.Point, cut.Point))) Propagate(keep);
             // A point that nothing above depends on has gradient zero.
             var gradient = cut.Leaf.grad is { } g ? g.detach() : zeros_like(cut.Leaf);
             if (cut.Cotangent is { } extra) gradient = gradient.Plus(extra);
             if (cut.Visit is { } visit) gradient = visit(gradient);
-            if (i > 0 && cut.Output.requires_grad) Propagate(cut.Output, gradient);
-            if (keep)
-            {
-                cut.Leaf.grad = null;
-                continue;
-            }
-            Release(cut);
-            cuts.RemoveAt(i);
+            pending.Add((cut, gradient.alias().DetachFromDisposeScope()));
         }
+        Propagate(keep);
     }
 
-    // Neighbouring cuts (q, k, v) share the graph below them, so it is kept until the last of them is released.
-    private static void Propagate(Tensor output, Tensor gradient) => output.backward([gradient], create_graph: false, retain_graph: true);
+    // One product gives them, so one product takes their gradients back.
+    private static bool AreComputedTogether(HookPoint a, HookPoint b) => a.Layer == b.Layer && a.Site != b.Site && (a.Site, b.Site) is
+        (HookSite.Q or HookSite.K or HookSite.V, HookSite.Q or HookSite.K or HookSite.V)
+        or (HookSite.MlpPre or HookSite.MlpPreLinear, HookSite.MlpPre or HookSite.MlpPreLinear);
+
+    // To the cuts below. Others may share the graph there (a residual stream and what reads it), so it is kept until the last is released.
+    private void Propagate(bool keep)
+    {
+        var recorded = pending.FindAll(p => p.Cut.Output.requires_grad);
+        if (recorded.Count > 0)
+            autograd.backward([.. recorded.Select(p => p.Cut.Output)], [.. recorded.Select(p => p.Gradient)], retain_graph: true);
+        foreach (var (cut, gradient) in pending)
+        {
+            gradient.Dispose();
+            if (keep) cut.Leaf.grad = null;
+            else Release(cut);
+        }
+        if (!keep) cuts.RemoveRange(cuts.Count - pending.Count, pending.Count);
+        pending.Clear();
+    }
 
     private static void Release(Cut cut)
     {
@@ -71,6 +87,7 @@ internal sealed class GradientTape : IDisposable
 
     public void Dispose()
     {
+        foreach (var (_, gradient) in pending) gradient.Dispose();
         foreach (var cut in cuts) Release(cut);
         foreach (var (output, gradient) in roots)
         {
