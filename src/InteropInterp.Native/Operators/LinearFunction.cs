@@ -14,6 +14,11 @@ internal sealed class LinearFunction : autograd.SingleTensorFunction<LinearFunct
         return Linear.OneDnn(x, weight, bias);
     }
 
-    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) =>
-        [grad_output.MatMul(ctx.get_saved_variables()[0]), null!, null!];
+    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+    {
+        var weight = ctx.get_saved_variables()[0];
+        // A weight the wrong way round costs oneDNN less than few rows cost MKL (15 rows: 160 against 80 GFLOP/s; 120 rows: 140, 170).
+        var gradient = grad_output.numel() < 64 * weight.size(0) ? Linear.Apply(grad_output, weight.t(), null) : grad_output.MatMul(weight);
+        return [gradient, null!, null!];
+    }
 }

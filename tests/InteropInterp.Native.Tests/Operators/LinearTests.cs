@@ -47,15 +47,16 @@ public class LinearTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void Has_the_derivatives_of_the_product(bool hasBias)
+    [InlineData(false, 3)]
+    [InlineData(true, 3)]
+    [InlineData(true, 40)]
+    public void Has_the_derivatives_of_the_product(bool hasBias, long rows)
     {
         using var scope = NewDisposeScope();
-        var x = randn(2, 3, 4, requires_grad: true);
+        var x = randn(2, rows, 4, requires_grad: true);
         var weight = randn(4, 5).t();
         var bias = hasBias ? randn(5) : null;
-        var cotangent = randn(2, 3, 5);
+        var cotangent = randn(2, rows, 5);
         // Of a function that is not linear in x, so that its second derivative is not zero.
         var found = Twice(Linear.Apply);
         var expected = Twice((a, w, b) => nn.functional.linear(a, w, b));
