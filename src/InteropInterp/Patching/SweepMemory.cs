@@ -5,7 +5,10 @@ using InteropInterp.Plans.Execution;
 
 namespace InteropInterp.Patching;
 
-/// <summary>What a sweep holds at once beside the weights, from shapes alone: its runs, what is put in, its numbers, and a pass.</summary>
+/// <summary>
+/// What a sweep holds at once beside the weights, from shapes alone: its runs, what is put in, its numbers, and a pass; and a tenth more,
+/// by which measured sweeps exceeded that at most.
+/// </summary>
 internal sealed class SweepMemory
 {
     private readonly TransformerModel model;
@@ -22,15 +25,16 @@ internal sealed class SweepMemory
         var parts = (sweep.Source as SweepCorruptions)?.PartCount ?? 1;
         var numbers = 8L * cells.Count * parts * Math.Max(1, sweep.Declared.Count) * (2 + sweep.Base.Rows.Count);
         // Of corrupted runs one is held beside the clean one.
-        held = numbers + Recorded(runs[0]) + runs.Skip(1).Select(Recorded).DefaultIfEmpty().Max() + Replaced(runs[0]);
-        var needed = held + runs.Max(run => Math.Max(BaseBytes(run), SweepCost.Of(model, sweep.Grid, run).PerCell(run.Length) + Logits(run)));
+        held = numbers + Recorded(runs[0]) + runs.Skip(1).Select(Recorded).DefaultIfEmpty().Max() + Replaced(runs[0]) + Encoding(runs[0]);
+        var pass = runs.Max(run => Math.Max(BaseBytes(run), SweepCost.Of(model, sweep.Grid, run).PerCell(run.Length) + Logits(run)));
+        var needed = (held + pass) / 10 * 11;
         if (sweep.MemoryBudget is { } budget && needed > budget) throw TooLarge(needed, budget, "its budget is");
         if (options.MemoryLimit is { } limit && needed > limit) throw TooLarge(needed, limit, "the limit is");
     }
 
     /// <summary>The engine's options with what a pass may take of the sweep's budget.</summary>
     public ExecutionOptions Limited(ExecutionOptions options) =>
-        sweep.MemoryBudget is { } budget ? options with { BatchBudget = Math.Min(options.BatchBudget, budget - held) } : options;
+        sweep.MemoryBudget is { } budget ? options with { BatchBudget = Math.Min(options.BatchBudget, budget / 11 * 10 - held) } : options;
 
     /// <summary>What is kept of a run: for cells to start from it, and to take over from it.</summary>
     public SweepRecording RecordingOf(CheckedPlan run)
@@ -54,6 +58,10 @@ internal sealed class SweepMemory
     private long Replaced(CheckedPlan run) => cells.Indices[0].Sum(layer => cells.Bases.Count > 0
         ? 2L * element * run.RowCount * run.Length * cells.Features.Count
         : sweep.Source is SweepCorruptions ? 0 : Bytes(run, new HookPoint(sweep.Grid.Site, layer)));
+
+    // A dictionary encodes an activation whole: what goes into its nonlinearity, what comes out, and one between.
+    private long Encoding(CheckedPlan run) =>
+        cells.Bases.Count == 0 ? 0 : 3L * element * run.RowCount * run.Length * cells.Bases.Values.Max(basis => basis.Count);
 
     // Logits of one cell, and what a metric makes of them.
     private long Logits(CheckedPlan run)
