@@ -25,6 +25,29 @@ internal static class Clock
         return [("median_s", Median(seconds)), ("min_s", seconds[0]), ("n", repeats), ("processor_s", Median(processor))];
     }
 
+    /// <summary>Two actions in turn, so that both see the same machine.</summary>
+    /// <returns>The median seconds of each.</returns>
+    public static (double First, double Second) Pair(Action first, Action second, int repeats)
+    {
+        first();
+        second();
+        var (one, two) = (new double[repeats], new double[repeats]);
+        for (var i = 0; i < repeats; i++)
+        {
+            (one[i], two[i]) = (Seconds(first), Seconds(second));
+        }
+        return (Median(one), Median(two));
+    }
+
+    private static double Seconds(Action action)
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        var start = Stopwatch.GetTimestamp();
+        action();
+        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
     private static double Median(double[] values)
     {
         Array.Sort(values);

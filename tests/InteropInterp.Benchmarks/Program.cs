@@ -1,5 +1,5 @@
 // Times the engine on the peers' jobs and writes the peers' JSON.
-// usage: InteropInterp.Benchmarks [--json FILE] [--only SUBSTRING] [--smollm2 FILE.gguf]
+// usage: InteropInterp.Benchmarks [--json FILE] [--only SUBSTRING] [--smollm2 FILE.gguf | --growth]
 
 using InteropInterp;
 using InteropInterp.Benchmarks;
@@ -13,6 +13,11 @@ report.Add("gemm", ("gflops", Gemm.Rate()));
 if (Option("--smollm2") is { } file)
 {
     SmolLM2.Run(file, report);
+}
+else if (args.Contains("--growth"))
+{
+    using var model = BenchmarkModel.Load();
+    Growth.Run(model, report);
 }
 else
 {
