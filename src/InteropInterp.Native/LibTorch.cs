@@ -34,6 +34,7 @@ public static class LibTorch
             throw new InterpException(ErrorCode.Unimplemented, "PLATFORM_UNSUPPORTED",
                 $"The engine runs on Linux x64; this is {RuntimeInformation.OSDescription} {RuntimeInformation.ProcessArchitecture}.");
         ThreadWaits.Shorten();
+        TensorPages.Enlarge();
         var folder = LibTorchFolder.Find(options.Folder);
         var cache = LibraryCache.Default();
         // An installed torch serves as it stands: the point of naming it is to share its libraries.

@@ -1,4 +1,4 @@
-using System.Runtime.InteropServices;
+using InteropInterp.Native.Interop;
 
 namespace InteropInterp.Native.Loading;
 
@@ -7,18 +7,13 @@ namespace InteropInterp.Native.Loading;
 /// that others use too, every small product then waits for a thread that waits for a processor (an order of magnitude was measured).
 /// A short spin costs an idle machine nothing that shows.
 /// </summary>
-internal static partial class ThreadWaits
+internal static class ThreadWaits
 {
     private const string Spins = "1000";
 
     /// <summary>Says so to the OpenMP library about to be loaded, unless the user has said something else.</summary>
     public static void Shorten()
     {
-        if (Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") is not null) return;
-        // .NET's own table of variables is not the one that native code reads. An existing value stays.
-        _ = SetVariable("GOMP_SPINCOUNT", Spins, overwrite: 0);
+        if (Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") is null) NativeEnvironment.Default("GOMP_SPINCOUNT", Spins);
     }
-
-    [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int SetVariable(string name, string value, int overwrite);
 }

@@ -25,14 +25,15 @@ internal static class AttentionKernel
     {
         var heads = q.size(1);
         (k, v) = (EachQueryHead(k, heads, 1), EachQueryHead(v, heads, 1));
-        // [batch, head, query, key].
-        var scores = q.MatMul(k.transpose(-2, -1)).DividedBy(config.ScoreDivisor(layer));
+        // [batch, head, query, key]: of long rows the largest tensors of all, so that nothing is written twice that need not be.
+        var scores = q.DividedBy(config.ScoreDivisor(layer)).MatMul(k.transpose(-2, -1));
         if (config.ScoresSoftCap > 0) scores = ForwardPass.SoftCap(scores, config.ScoresSoftCap);
-        if (mask is not null) scores = scores.masked_fill(mask.logical_not(), Scalars.NegativeInfinity);
+        if (mask is not null) scores = scores.masked_fill_(mask.logical_not(), Scalars.NegativeInfinity);
         scores = hooks.At(HookSite.AttnScores, layer, scores);
         // A query that may attend to nothing (padding, or an edit) gives 0/0; it attends to nothing.
         var pattern = scores.softmax(-1);
-        if (mask?.size(0) > 1 || hooks.Wants(HookSite.AttnScores, layer)) pattern = pattern.nan_to_num(0.0);
+        if (mask?.size(0) > 1 || hooks.Wants(HookSite.AttnScores, layer))
+            pattern = is_grad_enabled() ? pattern.nan_to_num(0.0) : pattern.nan_to_num_(0.0);
         return hooks.At(HookSite.Pattern, layer, pattern).MatMul(v);
     }
 
