@@ -8,7 +8,7 @@ internal static class CommandTable
 {
     private static readonly (string Purpose, Func<Session, Command>[] Commands)[] Groups =
     [
-        ("look inside a model", [DemoCommand.Create]),
+        ("look inside a model", [DemoCommand.Create, CircuitCommand.Create]),
         ("let other programs in", [ServeCommand.Create]),
         ("make and change models", [TrainCommand.Create, ConvertCommand.Create]),
         ("find out what is wrong", [DoctorCommand.Create]),

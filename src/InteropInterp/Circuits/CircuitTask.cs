@@ -12,8 +12,8 @@ public sealed record CircuitTask
 
     /// <summary>
     /// What an ablated edge carries instead of its sender's output: the output on corrupted prompts (<see cref="SweepFromRun"/>), the
-    /// mean over reference prompts (<see cref="SweepMean"/>), a random one of them (<see cref="SweepResample"/>), or nothing
-    /// (<see cref="SweepZero"/>).
+    /// mean over reference prompts (<see cref="SweepMean"/>), a random one of them (<see cref="SweepResample"/>), nothing
+    /// (<see cref="SweepZero"/>), or what is given for every sender's point (<see cref="SweepFromCache"/>): means per template, say.
     /// </summary>
     public required SweepSource Ablation { get; init; }
 

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text;
 
 namespace InteropInterp.Reports;
@@ -27,7 +26,7 @@ public sealed record LineChart(string Title, string XTitle, string YTitle, IRead
     {
         var count = Math.Max(2, Lines.Select(l => l.Values.Count).DefaultIfEmpty(0).Max());
         var finite = Lines.SelectMany(l => l.Values).Where(double.IsFinite).DefaultIfEmpty(0).ToList();
-        var (low, high, step) = Ticks(Math.Min(0, finite.Min()), finite.Max());
+        var (low, high, step) = AxisTicks.Of(Math.Min(0, finite.Min()), finite.Max());
         double X(int i) => Left + (Width - Left - Right) * i / (count - 1);
         double Y(double v) => Top + (Height - Top - Bottom) * (high - v) / (high - low);
 
@@ -35,9 +34,9 @@ public sealed record LineChart(string Title, string XTitle, string YTitle, IRead
         for (var v = low; v <= high + step / 2; v += step)
         {
             Svg.Rule(html, Left, Width - Right, Y(v));
-            Svg.Text(html, Left - 6, Y(v), Text(v), "end");
+            Svg.Text(html, Left - 6, Y(v), AxisTicks.Text(v), "end");
         }
-        for (var i = 0; i < count; i += Math.Max(1, (count - 1) / 8)) Svg.Text(html, X(i), Height - Bottom + 10, Text(FirstX + StepX * i));
+        for (var i = 0; i < count; i += Math.Max(1, (count - 1) / 8)) Svg.Text(html, X(i), Height - Bottom + 10, AxisTicks.Text(FirstX + StepX * i));
         Svg.Text(html, (Left + Width - Right) / 2, Height - 10, XTitle);
         for (var l = 0; l < Lines.Count; l++)
         {
@@ -47,7 +46,7 @@ public sealed record LineChart(string Title, string XTitle, string YTitle, IRead
                 if (double.IsFinite(values[i]))
                     Svg.Dot(
                         html, X(i), Y(values[i]), $"interp-line-{l}",
-                        $"{label}, {XTitle} {Text(FirstX + StepX * i)}: {Text(values[i])}");
+                        $"{label}, {XTitle} {AxisTicks.Text(FirstX + StepX * i)}: {AxisTicks.Text(values[i])}");
         }
         html.Append($"</svg><p class=\"interp-legend\"><span>{Escape(YTitle)}:</span>");
         for (var l = 0; l < Lines.Count; l++) html.Append($"<span class=\"interp-key interp-line-{l}\">{Escape(Lines[l].Label)}</span>");
@@ -65,16 +64,4 @@ public sealed record LineChart(string Title, string XTitle, string YTitle, IRead
         }
         return path.ToString();
     }
-
-    // Some five steps of 1, 2 or 5 times a power of ten.
-    private static (double Low, double High, double Step) Ticks(double low, double high)
-    {
-        if (high <= low) high = low + 1;
-        var raw = (high - low) / 5;
-        var power = Math.Pow(10, Math.Floor(Math.Log10(raw)));
-        var step = power * (raw / power) switch { <= 1 => 1, <= 2 => 2, <= 5 => 5, _ => 10 };
-        return (Math.Floor(low / step) * step, Math.Ceiling(high / step) * step, step);
-    }
-
-    private static string Text(double value) => Math.Round(value, 4).ToString(CultureInfo.InvariantCulture);
 }

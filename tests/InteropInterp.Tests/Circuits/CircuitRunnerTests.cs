@@ -75,6 +75,24 @@ public class CircuitRunnerTests
         }
     }
 
+    [Theory, InlineData("llama"), InlineData("attention")]
+    public void Activations_that_are_given_stand_in_as_those_of_a_run_do(string kind)
+    {
+        using var model = TinyModels.Make(kind);
+        using var corrupt = PlanRunner.Run(model, Corrupt with
+        {
+            Captures = [.. new[] { "blocks.0.hook_resid_pre", "*.hook_z", "*.hook_mlp_out" }.Where(p => model.Config.HasMlp || !p.Contains("mlp", StringComparison.Ordinal)).Select(p => new Capture(p))],
+        });
+        using var given = new CircuitRunner(model, Task with { Ablation = new SweepFromCache(corrupt.Captures) });
+        using var run = new CircuitRunner(model, Task);
+        foreach (var without in new[] { Sender.Head(0, 1), Sender.Head(1, 2), Sender.Input })
+        {
+            var circuit = Circuit.Full(run.Graph).WithoutNodes([without]);
+            Assert.Equal(run.Run(circuit), given.Run(circuit), 1e-9);
+        }
+        Assert.Equal(Value(model, Corrupt), given.Run(Circuit.Empty(run.Graph)), 1e-9);
+    }
+
     [Fact]
     public void What_an_earlier_edge_changes_a_later_one_carries_on()
     {
@@ -189,6 +207,8 @@ public class CircuitRunnerTests
             Assert.Equal(reason, Assert.Throws<InterpException>(() => new CircuitRunner(model, wrong).Dispose()).Reason);
 
         Refused("CIRCUIT_ABLATION", Task with { Ablation = new SweepFromCache(new Dictionary<string, Tensor>()) });
+        using (var other = PlanRunner.Run(model, new Plan { Rows = Row.From([[1, 2]]), Captures = [new Capture("*.hook_z"), new Capture("blocks.0.hook_resid_pre")] }))
+            Refused("CIRCUIT_ABLATION", Task with { Ablation = new SweepFromCache(other.Captures) });
         Refused("PROMPTS_OF_DIFFERENT_LENGTH", Task with { Ablation = new SweepMean(new Plan { Rows = Row.From([[1, 2]]) }) });
         Refused("SOURCE_ROWS", Task with { Ablation = new SweepFromRun(new Plan { Rows = [.. Corrupt.Rows.Take(1)] }) });
         Refused("METRIC_ROWS", Task with { Metric = new LogProb([1, 2, 3]) });

@@ -34,6 +34,7 @@ public class FragmentTests
             new Heatmap(Hostile, [1], [Hostile], [Hostile]) { Texts = [Hostile], RowName = Hostile },
             new DataTable(Hostile, [Hostile], [[Hostile]]),
             new LineChart(Hostile, Hostile, Hostile, [new ChartLine(Hostile, [1, 2])]),
+            new PointChart(Hostile, Hostile, Hostile, [new ChartPoints(Hostile, [(1, 2, Hostile)], true)]),
             new AttentionPatterns(Hostile, [Hostile], [new AttentionPattern(Hostile, [1])]),
         ];
         foreach (var html in fragments.Select(f => f.ToHtml())

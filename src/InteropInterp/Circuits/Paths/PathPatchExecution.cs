@@ -11,8 +11,9 @@ using static TorchSharp.torch;
 namespace InteropInterp.Circuits.Paths;
 
 /// <summary>
-/// Path patching under way. What senders write is computed once; cells whose first receiver is in the same layer run together,
-/// from that layer and from the first position on at which the runs differ.
+/// Path patching under way. What senders write, and what MLPs between make of it, is computed once for all receivers, many senders
+/// together; of their cells those whose first receiver is in the same layer run together, from that layer and from the first position on
+/// at which the runs differ.
 /// </summary>
 public sealed class PathPatchExecution : IStepwise<PathPatchResult>
 {
@@ -30,6 +31,7 @@ public sealed class PathPatchExecution : IStepwise<PathPatchResult>
     private readonly double[,,] perRow;
     private readonly bool[,] hasPath;
     private readonly int start;
+    private readonly Dictionary<int, Tensor> changes = [];
     private RunResult? sourceRun;
     private BaseRun? baseRun;
     private int done;
@@ -95,13 +97,19 @@ public sealed class PathPatchExecution : IStepwise<PathPatchResult>
             for (var r = 0; r < patch.Receivers.Count; r++)
                 if (!hasPath[s, r]) Set(s, r, baseRun.Metric);
         yield return true;
-        foreach (var layer in cells.GroupBy(c => c.Layer).OrderByDescending(g => g.Key))
-            foreach (var chunk in layer.Chunk(CellsPerPass()))
-            {
-                Pass(chunk);
-                patch.Progress?.Invoke(Progress.Done, Progress.Total);
-                yield return true;
-            }
+        foreach (var senders in cells.Select(c => c.Sender).Distinct().Chunk(SendersAtOnce()))
+        {
+            Change(senders);
+            yield return true;
+            var bySender = senders.Index().ToDictionary(s => s.Item, s => s.Index);
+            foreach (var layer in cells.Where(c => bySender.ContainsKey(c.Sender)).GroupBy(c => c.Layer).OrderByDescending(g => g.Key))
+                foreach (var chunk in layer.Chunk(CellsPerPass()))
+                {
+                    Pass(chunk, bySender);
+                    patch.Progress?.Invoke(Progress.Done, Progress.Total);
+                    yield return true;
+                }
+        }
     }
 
     private IEnumerable<HookPoint> Points()
@@ -117,19 +125,41 @@ public sealed class PathPatchExecution : IStepwise<PathPatchResult>
         return (int)Math.Max(1, tokens / ((long)plan.RowCount * (plan.Length - start)));
     }
 
-    private void Pass((int Sender, int Receiver, int Layer)[] chunk)
+    // What they change is kept for every time at which a receiver reads.
+    private int SendersAtOnce()
+    {
+        var bytes = ReadTimes().Count * (long)plan.RowCount * (plan.Length - start) * config.ModelWidth * model.ElementSize;
+        return (int)Math.Clamp(options.BatchBudget / 2 / bytes, 1, CellsPerPass());
+    }
+
+    private HashSet<int> ReadTimes() => [.. patch.Receivers.SelectMany(r => r).Select(r => r.ReadAt(config))];
+
+    private void Change(int[] senders)
+    {
+        Forget();
+        using var scope = NewDisposeScope();
+        using var mode = no_grad();
+        var walk = new SenderChanges(model, patch, baseRun!, point => sourceRun![point.Name], start, Mask(patch.SenderPositions)?.unsqueeze(1));
+        foreach (var (time, change) in walk.At([.. senders.Select(s => patch.Senders[s])], ReadTimes())) changes[time] = change.DetachFromDisposeScope();
+    }
+
+    private void Forget()
+    {
+        foreach (var change in changes.Values) change.Dispose();
+        changes.Clear();
+    }
+
+    /// <param name="bySender">Where a set of senders stands in what is changed.</param>
+    private void Pass((int Sender, int Receiver, int Layer)[] chunk, Dictionary<int, int> bySender)
     {
         using var scope = NewDisposeScope();
         using var mode = no_grad();
-        var changes = new SenderChanges(model, patch, baseRun!, point =>
-            sourceRun![point.Name], start, Mask(patch.SenderPositions)?.unsqueeze(1));
         var known = new Dictionary<(int, Receiver), Tensor>();
-        // Senders are patched for as many cells as there are receivers.
         Tensor Input(int sender, Receiver receiver)
         {
             if (known.TryGetValue((sender, receiver), out var input)) return input;
-            var stream = From(receiver.Stream(config));
-            return known[(sender, receiver)] = changes.Of(patch.Senders[sender], receiver) is { } change ? stream.Plus(change) : stream;
+            var change = changes[receiver.ReadAt(config)].select(0, bySender[sender]);
+            return known[(sender, receiver)] = From(receiver.Stream(config)).Plus(change);
         }
         var final = chunk[0].Layer == config.LayerCount
             ? cat([.. chunk.Select(c => HeldFinal(Input(c.Sender, Receiver.Logits)))], 0)
@@ -181,6 +211,7 @@ public sealed class PathPatchExecution : IStepwise<PathPatchResult>
     public void Dispose()
     {
         steps.Dispose();
+        Forget();
         source.Dispose();
         sourceRun?.Dispose();
         baseRun?.Dispose();
