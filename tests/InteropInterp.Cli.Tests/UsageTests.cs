@@ -8,7 +8,7 @@ public class UsageTests
         var r = Interp.Run("--help");
         Assert.Equal(0, r.ExitCode);
         Assert.StartsWith("usage: interp", r.Output);
-        foreach (var word in new[] { "demo", "serve", "train", "convert", "doctor", "130 interrupted" }) Assert.Contains(word, r.Output);
+        foreach (var word in new[] { "demo", "circuit", "serve", "train", "convert", "doctor", "130 interrupted" }) Assert.Contains(word, r.Output);
         Assert.Empty(r.Error);
     }
 

@@ -23,7 +23,7 @@ internal static class CircuitIoiCommand
     private static readonly Option<string?> Edges =
         new("--edges") { Description = "also write the circuit's edges with their scores as JSON (EAP-IG's layout)", HelpName = "FILE" };
     private static readonly Option<int> Prompts =
-        new("--prompts") { Description = "prompts; a multiple of 4", HelpName = "N", DefaultValueFactory = _ => 32 };
+        new("--prompts") { Description = "prompts; a multiple of 4", HelpName = "N", DefaultValueFactory = _ => 16 };
     private static readonly Option<double> Recovered = new("--recovered")
     {
         Description = "the circuit is the smallest that recovers this share of the logit difference", HelpName = "X",

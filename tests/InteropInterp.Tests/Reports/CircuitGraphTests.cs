@@ -12,7 +12,7 @@ public class CircuitGraphTests
         var graph = new ResidualGraph(TinyModels.Config("llama"));
         var weights = new Dictionary<string, double>
         {
-            ["input->a0.h1<v>"] = 1, ["a0.h1->a1.h0<q>"] = 4, ["a1.h0->logits"] = -2, ["input->m1"] = 3, ["a0.h3->a2.h2<k>"] = 3.5,
+            ["input->a0.h1<v>"] = 1, ["a0.h1->a1.h0<q>"] = 4, ["a1.h0->logits"] = -2, ["input->m1"] = 3, ["a0.h3->a2.h1<k>"] = 3.5,
         };
         var values = new double[graph.Senders.Count, graph.Receivers.Count];
         foreach (var (name, weight) in weights)
@@ -22,7 +22,7 @@ public class CircuitGraphTests
         }
         var scores = new EdgeScores(graph, values);
         var html = (CircuitGraph.Strongest("c", Circuit.Full(graph), scores) with { Marked = [Sender.Head(1, 0)] }).ToHtml();
-        // m1 writes nothing on, a2.h2 neither; heads 0 and 1 share their values, of which head 1 is drawn.
+        // m1 writes nothing on, those of layer 2 neither; heads 0 and 1 share their values, of which head 1 is drawn.
         Assert.Equal(["input-&gt;a0.h0&lt;v&gt;: 1", "a1.h0-&gt;logits: -2", "a0.h1-&gt;a1.h0&lt;q&gt;: 4"], Regex.Matches(html, "<title>([^<]*)</title>").Select(m => m.Groups[1].Value));
         var widths = Regex.Matches(html, "stroke-width=\"([^\"]+)\"").Select(m => double.Parse(m.Groups[1].Value, null)).ToList();
         Assert.Equal(widths.Order(), widths);

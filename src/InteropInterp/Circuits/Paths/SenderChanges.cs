@@ -85,7 +85,7 @@ internal sealed class SenderChanges(
         IActivationHooks hooks = patch.FreezeNorms && config.HasNorm
             ? new FrozenScale(HookSite.Ln2Scale, FrozenScale.Of(model, stream).repeat([chosen.Length, 1, 1])) : NoHooks.Instance;
         var input = change.index_select(0, reached).PlusInPlace(stream.unsqueeze(0)).flatten(0, 1);
-        var output = new MlpBlock(model, hooks).Apply(input, model.Weights.Blocks[layer], layer).view(chosen.Length, stream.size(0), stream.size(1), -1);
+        var output = new MlpBlock(model, hooks).Apply(input, model.Weights.Blocks[layer], layer).reshape(chosen.Length, stream.size(0), stream.size(1), -1);
         return (reached, output - From(baseRun[new HookPoint(HookSite.MlpOut, layer)]));
     }
 

@@ -45,7 +45,8 @@ public static class IndirectObjectCircuitStudy
 
         var graph = new ResidualGraph(model.Config);
         var paths = new PathSearch(model, prompts, graph, clean, options, progress, cancellation);
-        var agreements = measures.Agreements(progress);
+        var swapped = behaviour.Swapped.Average();
+        var agreements = measures.Agreements([.. sweeps[0].Restored.Select(r => r * (clean - swapped))], progress);
         var search = new CircuitSearch(model, prompts, graph, options, progress, cancellation);
         var ranking = search.Rank(sweeps);
         var (nodeCurve, edgeCurve, edges, found) = search.Find(ranking, paths);

@@ -56,7 +56,7 @@ public sealed record IndirectObjectPrompts
     /// <param name="seed">The same seed draws the same names.</param>
     /// <exception cref="InterpException">INVALID_OPTION; STUDY_NOT_APPLICABLE where the tokenizer has too few of the names as single
     /// tokens.</exception>
-    public static IndirectObjectPrompts For(ModelTokenizer tokenizer, int count = 32, ulong seed = 0)
+    public static IndirectObjectPrompts For(ModelTokenizer tokenizer, int count = 16, ulong seed = 0)
     {
         InterpException.Require(count is >= PerPair and <= MostPrompts && count % PerPair == 0, "INVALID_OPTION",
             $"{count} prompts: a multiple of {PerPair} from {PerPair} to {MostPrompts} is expected (two orders of names, each the answer once).");

@@ -14,7 +14,6 @@ namespace InteropInterp.Studies.IndirectObjects;
 /// <summary>What single runs on the prompts tell.</summary>
 internal sealed class TaskMeasures(HookedTransformer model, IndirectObjectPrompts prompts, CancellationToken cancellation)
 {
-    // A tenth of a percent of the logit difference is noise of the scale.
     private const int MostBackups = 6;
 
     private static readonly (HookSite Site, string Name, string Grid)[] Sites =
@@ -56,7 +55,8 @@ internal sealed class TaskMeasures(HookedTransformer model, IndirectObjectPrompt
     }
 
     /// <summary>Attribution patching beside patching, clean values in the run with the answer swapped, over heads.</summary>
-    public IReadOnlyList<Agreement> Agreements(Action<StudyProgress>? progress)
+    /// <param name="outputs">What patching heads' outputs does to the metric, which is known already.</param>
+    public IReadOnlyList<Agreement> Agreements(IReadOnlyList<double> outputs, Action<StudyProgress>? progress)
     {
         var swapped = new Plan { Rows = Task.Corrupt };
         using var estimates = NodePatcher.Run(model.Model, new NodePatch
@@ -67,12 +67,11 @@ internal sealed class TaskMeasures(HookedTransformer model, IndirectObjectPrompt
         foreach (var (site, name, grid) in Sites)
         {
             progress?.Invoke(new StudyProgress("beside estimates", result.Count, Sites.Length));
-            var sweep = model.Sweep(new Sweep { Base = swapped, Source = new SweepFromRun(prompts.Clean), Grid = SweepGrid.Of(grid), Metric = Task.Metric },
-                cancellation);
+            var effects = site == HookSite.Z ? outputs : Effects(swapped, grid);
             using var scope = NewDisposeScope();
             var nodes = estimates.Denoising![site];
             var whole = (site == HookSite.Pattern ? nodes.sum([2, 3]) : nodes.sum([1])).to(ScalarType.Float64).flatten().cpu().data<double>().ToArray();
-            result.Add(Compare(name, whole, [.. sweep.Values.Select(v => v - sweep.Baseline)]));
+            result.Add(Compare(name, whole, effects));
         }
         progress?.Invoke(new StudyProgress("beside estimates", Sites.Length, Sites.Length));
         return result;
@@ -127,7 +126,13 @@ internal sealed class TaskMeasures(HookedTransformer model, IndirectObjectPrompt
         return run.Metric!.to(ScalarType.Float64).cpu().data<double>().ToArray();
     }
 
-    private static Agreement Compare(string name, double[] estimates, double[] effects)
+    private double[] Effects(Plan into, string grid)
+    {
+        var sweep = model.Sweep(new Sweep { Base = into, Source = new SweepFromRun(prompts.Clean), Grid = SweepGrid.Of(grid), Metric = Task.Metric }, cancellation);
+        return [.. sweep.Values.Select(v => v - sweep.Baseline)];
+    }
+
+    private static Agreement Compare(string name, double[] estimates, IReadOnlyList<double> effects)
     {
         double meanX = estimates.Average(), meanY = effects.Average();
         double Sum(Func<int, double> term) => Enumerable.Range(0, estimates.Length).Sum(term);
