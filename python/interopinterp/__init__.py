@@ -19,11 +19,14 @@ from interopinterp.FactoredMatrix import FactoredMatrix
 from interopinterp.HookedRootModule import HookedRootModule
 from interopinterp.HookedTransformer import HookedTransformer
 from interopinterp.client import Client, connect, local
+from interopinterp.model_bridge import TransformerBridge
 from interopinterp.sae import SAE
-from interopinterp import head_detector, hook_points, patching, tools, utils, views  # noqa: F401,E402
+from interopinterp.SVDInterpreter import SVDInterpreter
+from interopinterp import circuits, evals, head_detector, heads, hook_points, patching, tools, utils, views  # noqa: F401,E402
 
 __all__ = [
-    "SAE", "ActivationCache", "Client", "FactoredMatrix", "HookedRootModule", "HookedTransformer", "HookedTransformerConfig", "InterpError",
-    "InterpWarning", "TransformerLensKeyValueCache", "__version__", "connect", "errors", "head_detector", "hook_points", "local", "metrics",
-    "ops", "patching", "results_as", "tools", "utilities", "utils", "views"]
+    "ActivationCache", "Client", "FactoredMatrix", "HookedRootModule", "HookedTransformer", "HookedTransformerConfig", "InterpError",
+    "InterpWarning", "SAE", "SVDInterpreter", "TransformerBridge", "TransformerLensKeyValueCache", "__version__", "circuits", "connect",
+    "errors", "evals", "head_detector", "heads", "hook_points", "local", "metrics", "ops", "patching", "results_as", "tools", "utilities",
+    "utils", "views"]
 __version__ = "0.1.0"

@@ -8,6 +8,7 @@ from typing import Any
 from interopinterp import _pb as pb
 from interopinterp._transport import Transport
 from interopinterp.HookedTransformer import HookedTransformer
+from interopinterp.model_bridge import TransformerBridge
 from interopinterp.sae import SAE
 
 _lock = threading.Lock()
@@ -25,6 +26,7 @@ class Client:
         self.door = transport.door
         self.HookedTransformer = self._bound(HookedTransformer)
         self.HookedSAETransformer = self.HookedTransformer
+        self.TransformerBridge = self._bound(TransformerBridge)
         self.SAE = self._bound(SAE)
 
     def info(self) -> pb.GetServerInfoResponse:

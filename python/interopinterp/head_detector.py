@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from interopinterp import _arrays as arrays
+from interopinterp import _pb as pb
 from interopinterp.errors import InvalidArgumentError, unknown
 
 HEAD_NAMES = ("previous_token_head", "duplicate_token_head", "induction_head")
-_MEASURES = ("mul", "abs")
+_MEASURES = {"mul": pb.PATTERN_ERROR_MULTIPLIED, "abs": pb.PATTERN_ERROR_ABSOLUTE}
 
 
 def detect_head(
@@ -35,12 +36,34 @@ def detect_head(
         scores = [arrays.to_numpy(detect_head(model, text, detection_pattern, **options)) for text in seq]
         return arrays.from_numpy(np.mean(scores, 0))
     tokens = arrays.to_numpy(model.to_tokens(seq))
+    if isinstance(heads, dict):
+        heads = [(layer, head) for layer, group in heads.items() for head in group]
+    if cache is not None:
+        return _of_cache(model, tokens, detection_pattern, heads, cache, exclude_bos, exclude_current_token, error_measure)
+    model.check_weights()
+    with model.transport.loans() as loans:
+        request = pb.DetectHeadsRequest(
+            model=model._name, rows=[pb.Row(tokens=tokens[0].tolist())], exclude_bos=exclude_bos,
+            exclude_current_token=exclude_current_token, error=_MEASURES[error_measure],
+            heads=[pb.HeadName(layer=int(layer), head=int(head)) for layer, head in heads or ()])
+        if isinstance(detection_pattern, str):
+            request.kind = detection_pattern
+        else:
+            request.pattern.CopyFrom(loans.tensor(np.ascontiguousarray(arrays.to_numpy(detection_pattern), np.float32)))
+        found = model.transport.take(model.transport.call(request).scores)
+    return arrays.from_numpy(arrays.to_numpy(found).astype(np.float32))
+
+
+def _of_cache(
+    model: Any, tokens: np.ndarray, detection_pattern: Any, heads: Any, cache: Any, exclude_bos: bool, exclude_current_token: bool,
+    error_measure: str,
+) -> Any:
     length = tokens.shape[1]
     if length < 2:
         raise InvalidArgumentError("SEQUENCE_TOO_SHORT", f"The text has {length} token; heads attend among at least two.")
     if isinstance(detection_pattern, str):
         if detection_pattern not in HEAD_NAMES:
-            raise unknown("UNKNOWN_HEAD", "kind of head", detection_pattern, HEAD_NAMES)
+            raise unknown("UNKNOWN_HEAD_KIND", "kind of head", detection_pattern, HEAD_NAMES)
         wanted = globals()[f"get_{detection_pattern}_detection_pattern"](tokens)
     else:
         wanted = arrays.to_numpy(detection_pattern)
@@ -48,10 +71,6 @@ def detect_head(
         raise InvalidArgumentError("PATTERN_SHAPE",
                                    f"The pattern is {list(wanted.shape)}; a lower triangular [{length}, {length}], as the text has "
                                    "tokens, is expected.")
-    if cache is None:
-        cache = model.run_with_cache(tokens, names_filter=lambda name: name.endswith("hook_pattern"), return_type=None,
-                                     remove_batch_dim=True)[1]
-
     counted = np.ones((length, length), bool)
     if exclude_bos:
         counted[:, 0] = False
@@ -59,8 +78,6 @@ def detect_head(
         np.fill_diagonal(counted, False)
     if heads is None:
         heads = [(layer, head) for layer in range(model.cfg.n_layers) for head in range(model.cfg.n_heads)]
-    elif isinstance(heads, dict):
-        heads = [(layer, head) for layer, group in heads.items() for head in group]
     scores = -np.ones((model.cfg.n_layers, model.cfg.n_heads), np.float32)
     for layer in sorted({layer for layer, _ in heads}):
         patterns = arrays.to_numpy(cache["pattern", layer]) * counted

@@ -9,8 +9,8 @@ to find out what it reads), or one of interopinterp.metrics, which needs no call
     result = patching.sweep(model, corrupted_tokens, "resid_pre", clean_tokens, [metrics.logit_diff(" John", " Mary"), metrics.loss()])
 
 is the same with other sources (zero, mean, resample), an SAE's features as an axis, several metrics in one go, and rows kept apart.
-contrast patches between a clean run and several corrupted ones in both directions. attribution_patch estimates all of it in a few passes,
-path_patch goes along single paths.
+contrast patches between a clean run and several corrupted ones in both directions, explore between two. attribution_patch estimates all of
+it in a few passes, path_patch goes along single paths; what they point to is tested by interopinterp.circuits.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from interopinterp._model import inputs
 from interopinterp._patching.attribution import (  # noqa: F401
     Attribution, EdgeAttributions, NodeAttributions, attribution_patch, attribution_patch_edges)
 from interopinterp._patching.corruptions import gaussian_noise, swap_tokens  # noqa: F401
+from interopinterp._patching.experiments import Exploration, explore  # noqa: F401
 from interopinterp._patching.partial import SweepInterrupted  # noqa: F401
 from interopinterp._patching.paths import (  # noqa: F401
     PathResult, get_act_patch_direct_path, get_act_patch_direct_path_all_sources, path_patch)

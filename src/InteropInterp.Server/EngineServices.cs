@@ -26,7 +26,8 @@ internal static class EngineServices
 {
     private static readonly Google.Protobuf.Reflection.ServiceDescriptor[] Services =
     [
-        ModelService.Descriptor, TokenService.Descriptor, RunService.Descriptor, AnalysisService.Descriptor, TensorService.Descriptor,
+        ModelService.Descriptor, TokenService.Descriptor, RunService.Descriptor, AnalysisService.Descriptor, CircuitService.Descriptor,
+        WeightService.Descriptor, HeadService.Descriptor, LensService.Descriptor, ProgressService.Descriptor, TensorService.Descriptor,
         DictionaryService.Descriptor, ServerService.Descriptor,
     ];
 

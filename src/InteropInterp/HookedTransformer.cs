@@ -1,5 +1,9 @@
+using InteropInterp.Attribution;
 using InteropInterp.Caches;
+using InteropInterp.Circuits;
+using InteropInterp.Circuits.Paths;
 using InteropInterp.Generation;
+using InteropInterp.Heads;
 using InteropInterp.Hooks;
 using InteropInterp.Lenses;
 using InteropInterp.Models;
@@ -104,6 +108,65 @@ public sealed class HookedTransformer : IDisposable
     public DirectLogitAttributionResult AttributeLogits(Plan plan, DirectLogitAttributionOptions options, CancellationToken cancellation = default) =>
         DirectLogitAttribution.Run(Model, InView(plan), options, Options, cancellation);
 
+    /// <summary>What patching nodes would do, to first order, in this view; see <see cref="NodePatcher"/>.</summary>
+    public NodeAttribution AttributeNodes(NodePatch patch, CancellationToken cancellation = default) => NodePatcher.Run(
+        Model, patch with { Clean = InView(patch.Clean), Corrupt = InView(patch.Corrupt) }, Options, cancellation);
+
+    /// <summary>What patching edges would do, to first order; see <see cref="EdgePatcher"/>.</summary>
+    public EdgeScores AttributeEdges(EdgePatch patch, CancellationToken cancellation = default) => EdgePatcher.Run(
+        Model, patch with { Clean = InView(patch.Clean), Corrupt = InView(patch.Corrupt) }, Options, cancellation);
+
+    /// <summary>Path patching; see <see cref="PathPatcher"/>.</summary>
+    public PathPatchResult PatchPaths(PathPatch patch, CancellationToken cancellation = default) => PathPatcher.Run(
+        Model, patch with { Base = InView(patch.Base), Source = InView(patch.Source) }, Options, cancellation);
+
+    /// <summary>The residual graph that circuits are sets of edges of.</summary>
+    public ResidualGraph Graph => new(Config);
+
+    /// <summary>
+    /// Runs circuits of this model on a task: for <see cref="Acdc"/>, <see cref="CircuitEvaluation"/> and <see cref="PatchingExperiment"/>.
+    /// </summary>
+    public CircuitRunner RunCircuits(CircuitTask task, CancellationToken cancellation = default) => new(
+        Model, task with { Prompts = InView(task.Prompts), Ablation = task.Ablation.Map(InView) }, Options, cancellation);
+
+    /// <summary>Automatic circuit discovery; see <see cref="Acdc"/>.</summary>
+    public AcdcResult FindCircuit(
+        CircuitTask task, double threshold, Action<int, int>? progress = null, CancellationToken cancellation = default)
+    {
+        Acdc.CheckThreshold(threshold);
+        using var runner = RunCircuits(task, cancellation);
+        return Acdc.Find(runner, threshold, progress, cancellation);
+    }
+
+    /// <summary>Patches each cell of a grid alone, in both directions; see <see cref="PatchingExperiment"/>.</summary>
+    public Exploration Explore(PatchingExperiment experiment, SweepGrid grid, CancellationToken cancellation = default) =>
+        InView(experiment).Explore(Model, grid, Options, cancellation);
+
+    /// <summary>What hypothesised circuits recover with all of the rest corrupted; see <see cref="PatchingExperiment"/>.</summary>
+    public IReadOnlyList<CircuitPerformance> Confirm(
+        PatchingExperiment experiment, IReadOnlyList<Circuit> circuits, CancellationToken cancellation = default) =>
+        InView(experiment).Confirm(Model, circuits, Options, cancellation);
+
+    /// <summary>Trains translators for the lens; see <see cref="TunedLensTrainer"/>.</summary>
+    public TunedLensResult TrainTunedLens(
+        IReadOnlyList<Row> rows, TunedLensOptions? options = null, Action<int, float>? progress = null,
+        CancellationToken cancellation = default) => TunedLensTrainer.Train(Model, rows, options, Options, progress, cancellation);
+
+    /// <summary>What heads do on repeated tokens; see <see cref="HeadScores"/>.</summary>
+    public HeadScores ScoreHeads(RepeatedTokens repeated, CancellationToken cancellation = default) =>
+        HeadScores.Measure(Model, repeated, Options, cancellation);
+
+    /// <summary>Which heads attend as a kind of head does, [layer][head]; see <see cref="HeadDetector"/>.</summary>
+    public double[][] DetectHeads(
+        IReadOnlyList<Row> rows, string kind, HeadDetectorOptions? options = null, CancellationToken cancellation = default) =>
+        HeadDetector.Detect(Model, rows, kind, options, Options, cancellation);
+
+    /// <summary>Attention times the length of what is moved, [layer, row, head, query, key]; the caller owns it.</summary>
+    public TorchSharp.torch.Tensor WeighAttention(
+        Plan plan, IReadOnlyList<int>? layers = null, AttentionWeighting weighting = AttentionWeighting.Output,
+        CancellationToken cancellation = default) => WeightedAttention.Of(
+            Model, InView(plan), layers ?? [.. Enumerable.Range(0, Config.LayerCount)], weighting, Options, cancellation);
+
     /// <summary>Continues a text; the result begins with it.</summary>
     public string Generate(string prompt, GenerationOptions? options = null, ulong seed = 0, CancellationToken cancellation = default)
     {
@@ -119,6 +182,9 @@ public sealed class HookedTransformer : IDisposable
 
     /// <summary>Writes the weights as a TransformerLens state dict with its config; see <see cref="ModelSaver"/>.</summary>
     public void Save(string path) => ModelSaver.Save(Model, path);
+
+    private PatchingExperiment InView(PatchingExperiment experiment) =>
+        experiment with { Clean = InView(experiment.Clean), Corrupt = InView(experiment.Corrupt) };
 
     private Plan InView(Plan plan) => plan with
     {

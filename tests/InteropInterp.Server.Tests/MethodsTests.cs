@@ -56,6 +56,8 @@ public class MethodsTests
         await Models(new(invoker));
         await Tokens(new(invoker));
         await Runs(new(invoker));
+        await Circuits(new(invoker), new(invoker));
+        await Weights(new(invoker), new(invoker), new(invoker));
         await Tensors(new(invoker), new(invoker));
         await Dictionaries(new(invoker));
         var other = new ServerService.ServerServiceClient(invoker);
@@ -64,7 +66,7 @@ public class MethodsTests
         await other.EndSessionAsync(new EndSessionRequest());
         Assert.Equal(0, server.Host.TensorCount);
 
-        var services = new[] { ModelService.Descriptor, TokenService.Descriptor, RunService.Descriptor, TensorService.Descriptor, DictionaryService.Descriptor, ServerService.Descriptor };
+        var services = new[] { ModelService.Descriptor, TokenService.Descriptor, RunService.Descriptor, CircuitService.Descriptor, WeightService.Descriptor, HeadService.Descriptor, LensService.Descriptor, ProgressService.Descriptor, TensorService.Descriptor, DictionaryService.Descriptor, ServerService.Descriptor };
         Assert.Equal(services.SelectMany(s => s.Methods).Select(m => $"/{m.Service.FullName}/{m.Name}").Order(), called.Order());
     }
 
@@ -139,6 +141,45 @@ public class MethodsTests
             Assert.Equal(swept.Baseline, result.Baseline, 1e-5);
         }
         Assert.Equal(14, questions);
+    }
+
+    private static async Task Circuits(CircuitService.CircuitServiceClient circuits, ProgressService.ProgressServiceClient progress)
+    {
+        var graph = await circuits.GetResidualGraphAsync(new GetResidualGraphRequest { Model = "models/1" });
+        var task = new CircuitTask { Prompts = new Plan { Rows = { Row(1, 2, 3) } }, Zero = new ZeroOp(), Metric = new Metric { LogProb = new LogProbMetric { Tokens = { 4 } } } };
+        var find = new FindCircuitRequest { Model = "models/1", Task = task, Threshold = 0.1 };
+        var found = await circuits.FindCircuitAsync(find);
+        Assert.Equal([graph.Senders.Count, graph.Receivers.Count], found.Mask.Value.Shape.Select(n => (int)n));
+        using (var call = progress.FollowCall(new FollowCallRequest { Method = "interopinterp.v1.CircuitService/FindCircuit", Request = Google.Protobuf.MessageExtensions.ToByteString(find) }))
+        {
+            var told = await call.ResponseStream.ReadAllAsync().ToListAsync();
+            Assert.Equal(graph.Reaching.Sum(), told[^2].Progress.Done);
+            Assert.Equal(found, FindCircuitResponse.Parser.ParseFrom(told[^1].Response));
+        }
+        var circuit = new Circuit { Mask = found.Mask };
+        var judged = await circuits.EvaluateCircuitsAsync(new EvaluateCircuitsRequest { Model = "models/1", Task = task, Circuits = { circuit } });
+        Assert.Equal(found.Distance, Math.Abs(judged.Circuits[0].Value - judged.Whole), 1e-4);
+        Assert.Single((await circuits.KnockOutNodesAsync(new KnockOutNodesRequest { Model = "models/1", Task = task, Circuit = circuit, Knockouts = { new SenderSet { Senders = { "m1" } } } })).Knockouts);
+        Assert.Equal(judged.Circuits[0].Nodes, (await circuits.MeasureNodesAsync(new MeasureNodesRequest { Model = "models/1", Task = task, Circuit = circuit })).Nodes.Count);
+    }
+
+    private static async Task Weights(WeightService.WeightServiceClient weights, HeadService.HeadServiceClient heads, LensService.LensServiceClient lenses)
+    {
+        var head = new HeadName { Layer = 0, Head = 1 };
+        Assert.Equal([3L, 4, 4], (await weights.GetEigenvaluesAsync(new GetEigenvaluesRequest { Model = "models/1" })).Real.Value.Shape);
+        Assert.True((await weights.ScoreCompositionAsync(new ScoreCompositionRequest { Model = "models/1", Kind = CompositionKind.V })).BaselineMean > 0);
+        Assert.Null((await weights.GetVirtualHeadAsync(new GetVirtualHeadRequest { Model = "models/1", Heads = { head } })).Pattern);
+        Assert.Equal([29L, 4], (await weights.GetSingularDirectionsAsync(new GetSingularDirectionsRequest { Model = "models/1", Source = DirectionSource.Ov, Count = 4 })).Logits.Value.Shape);
+        Assert.Equal(20, (await weights.ListTopEntriesAsync(new ListTopEntriesRequest { Model = "models/1", Heads = { head } })).Entries.Count);
+        Assert.Equal(29, (await weights.ListBigramsAsync(new ListBigramsRequest { Model = "models/1" })).Bigrams.Count);
+        Assert.Equal(5, (await weights.ListSkipTrigramsAsync(new ListSkipTrigramsRequest { Model = "models/1" })).Trigrams.Count);
+        var refused = await Assert.ThrowsAsync<RpcException>(async () => await weights.MeasureTermsAsync(new MeasureTermsRequest { Model = "models/1", Rows = { Row(1, 2, 3) } }));
+        Assert.Equal(StatusCode.FailedPrecondition, refused.StatusCode);
+        Assert.Equal([3L, 4], (await heads.DetectHeadsAsync(new DetectHeadsRequest { Model = "models/1", Rows = { Row(1, 2, 1) }, Kind = "induction_head" })).Scores.Value.Shape);
+        Assert.Equal([3L, 4], (await heads.ScoreHeadsAsync(new ScoreHeadsRequest { Model = "models/1", Segments = { new IndexList { Values = { 1, 2, 3 } } } })).Copying.Value.Shape);
+        Assert.Equal([3L, 1, 4, 3, 3], (await heads.WeighAttentionAsync(new WeighAttentionRequest { Model = "models/1", Plan = new Plan { Rows = { Row(1, 2, 3) } } })).Weights.Value.Shape);
+        var lens = await lenses.TrainTunedLensAsync(new TrainTunedLensRequest { Model = "models/1", Rows = { Row(1, 2, 3) }, Options = new TunedLensOptions { Steps = 2 } });
+        Assert.Equal((2, 6), (lens.Losses.Count, lens.Translators.Count));
     }
 
     private static async Task Tensors(TensorService.TensorServiceClient tensors, ModelService.ModelServiceClient models)

@@ -3,9 +3,10 @@
 import json
 
 import numpy as np
+import pytest
 
 from conftest import close, golden, shared
-from interopinterp import _safetensors, metrics
+from interopinterp import _safetensors, errors, metrics
 from interopinterp.head_detector import detect_head
 
 
@@ -86,3 +87,16 @@ def test_heads_are_found_as_transformerlens_finds_them(shakespeare):
     length = shakespeare.to_tokens(prompts["clean"]).shape[1]
     own = np.tril(np.full((length, length), 0.3, np.float32))
     assert close(detect_head(shakespeare, prompts["clean"], own, error_measure="abs"), tensors["detect_head/custom_abs"], 2e-3)
+
+
+def test_models_are_booted_under_transformerlens_4s_names(engine, tiny, tokens, model_folder, clean_tokens):
+    bridge = engine.TransformerBridge.boot_transformers(model_folder)
+    plain = engine.HookedTransformer.from_pretrained_no_processing(model_folder)
+    assert np.array_equal(np.asarray(bridge(clean_tokens)), np.asarray(plain(clean_tokens)))
+    bridge.enable_compatibility_mode()
+    processed = engine.HookedTransformer.from_pretrained(model_folder)
+    assert np.abs(np.asarray(bridge(clean_tokens)) - np.asarray(processed(clean_tokens))).max() < 1e-3
+    assert bridge.cfg.normalization_type == "LNPre"
+    assert np.array_equal(np.asarray(engine.TransformerBridge.boot_native(tiny.cfg.to_dict())(tokens)), np.asarray(tiny(tokens)))
+    with pytest.raises(errors.InterpError, match="revision"):
+        engine.TransformerBridge.boot_transformers(model_folder, revision="main")

@@ -43,8 +43,9 @@ class Gradients:
 
     def measure(self, input: Any, metric: Metric, *, attention_mask: Any = None) -> Any:
         """A declared metric of each row [batch], unembedding only what it reads. Hooks that stand in the model run."""
+        given = input if isinstance(input, inputs.Input) else inputs.read(self, input, attention_mask=attention_mask)
         with self.transport.loans() as loans:
-            scope = PlanScope(self, loans).run(inputs.read(self, input, attention_mask=attention_mask)).hooks()
+            scope = PlanScope(self, loans).run(given).hooks()
             scope.plan.objective.metric.CopyFrom(metric.to_proto(self, loans))
             return self.transport.take(self.transport.run_plan(pb.RunPlanRequest(model=self._name, plan=scope.plan)).metric)
 

@@ -12,7 +12,6 @@ from interopinterp import _arrays as arrays
 from interopinterp import _pb as pb
 from interopinterp.errors import FailedPreconditionError, InvalidArgumentError, unknown
 from interopinterp.FactoredMatrix import FactoredMatrix
-from interopinterp.utilities.matrix import composition_scores
 
 # Properties of the model that stack a weight over layers, and the weight within a block.
 _STACKED = {
@@ -114,13 +113,10 @@ class Weights:
 
     def all_composition_scores(self, mode: str) -> Any:
         """How much each head reads from each head of an earlier layer, by its "Q", "K" or "V": [layer, head, layer, head], 0 elsewhere."""
-        right = {"Q": lambda: self.QK, "K": lambda: self.QK.T, "V": lambda: self.OV}.get(mode)
-        if right is None:
+        kinds = {"Q": pb.COMPOSITION_KIND_Q, "K": pb.COMPOSITION_KIND_K, "V": pb.COMPOSITION_KIND_V}
+        if mode not in kinds:
             raise InvalidArgumentError("INVALID_MODE", f"mode is {mode!r}; it may be 'Q', 'K' or 'V'.")
-        scores = composition_scores(self.OV, right())
-        layers = np.arange(self.cfg.n_layers)
-        later = layers[:, None, None, None] < layers[None, None, :, None]
-        return scores * arrays.like(later.astype(np.float32), scores)
+        return self.transport.take(self.transport.call(pb.ScoreCompositionRequest(model=self._name, kind=kinds[mode], samples=0)).scores)
 
     def accumulated_bias(self, layer: int, mlp_input: bool = False, include_mlp_biases: bool = True) -> Any:
         """The sum of the biases that stand in the residual stream before a layer, or with mlp_input before its MLP: [d_model]."""

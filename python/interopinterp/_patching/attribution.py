@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from typing import Any, Sequence
 
 import numpy as np
 
 from interopinterp import _arrays as arrays
 from interopinterp import _pb as pb
+from interopinterp._circuits.graph import Circuit, ResidualGraph
+from interopinterp._labelled import Labelled
 from interopinterp._model import inputs
 from interopinterp._patching import tables
 from interopinterp._plan import PlanScope
@@ -20,51 +21,13 @@ _METHODS = {
     "ig_activations": pb.EDGE_METHOD_INTEGRATED_ACTIVATIONS}
 
 
-@dataclasses.dataclass(frozen=True)
-class Attribution:
+class Attribution(Labelled):
     """The estimated change of the metric by patching each node of one kind. numpy reads it as its values.
 
     values  [layer, ...] with the axes named; rows are averaged as the metric is, and the width of heads and streams is summed over
     """
 
-    name: str
-    axes: tuple[str, ...]
-    values: Any
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Nodes along each axis."""
-        return tuple(self.values.shape)
-
-    def __array__(self, dtype: Any = None) -> np.ndarray:
-        return np.asarray(arrays.to_numpy(self.values), dtype)
-
-    def top(self, k: int = 10) -> list[tuple[tuple[int, ...], float]]:
-        """The k nodes of largest absolute attribution: (place on each axis, attribution)."""
-        values = np.asarray(self)
-        order = np.argsort(-np.abs(values), axis=None, kind="stable")[:k]
-        return [(tuple(int(i) for i in np.unravel_index(at, values.shape)), float(values.flat[at])) for at in order]
-
-    def records(self) -> list[dict[str, Any]]:
-        """A dict per node: its place on every axis, and its attribution."""
-        values = np.asarray(self)
-        return [{**dict(zip(self.axes, at)), "attribution": float(values[at])} for at in itertools.product(*map(range, values.shape))]
-
-    def to_dataframe(self) -> Any:
-        """The records as a pandas table."""
-        return tables.frame(self.records())
-
-    def heatmaps(self) -> list[Any]:
-        """Rows and columns are the last two axes, and there is a map for each index of those before."""
-        return tables.heatmaps(np.asarray(self), {axis: range(size) for axis, size in zip(self.axes, self.shape)}, self.name)
-
-    def _repr_html_(self) -> str:
-        if tables.fits(self.shape):
-            return tables.page(self.heatmaps())
-        return tables.listing(f"{self.name} by {', '.join(self.axes)}", [(str(place), value) for place, value in self.top(tables.LISTED)])
-
-    def __repr__(self) -> str:
-        return f"Attribution({self.name}, [{', '.join(f'{axis} {size}' for axis, size in zip(self.axes, self.shape))}])"
+    column = "attribution"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,16 +51,27 @@ class NodeAttributions:
 class EdgeAttributions:
     """The estimated change of the metric by patching each edge of the residual graph.
 
-    senders    "input", "a0.h1", "m0", in the order in which they write
-    receivers  "a1.h0<q>", "m0", "logits", in the order in which they read
-    scores     [sender, receiver]; 0 where there is no edge
-    reaching   how many senders reach each receiver: the first so many
+    graph   who may write to whom
+    scores  [sender, receiver]; 0 where there is no edge
     """
 
-    senders: list[str]
-    receivers: list[str]
+    graph: ResidualGraph
     scores: np.ndarray
-    reaching: list[int]
+
+    @property
+    def senders(self) -> list[str]:
+        """"input", "a0.h1", "m0", in the order in which they write."""
+        return self.graph.senders
+
+    @property
+    def receivers(self) -> list[str]:
+        """"a1.h0<q>", "m0", "logits", in the order in which they read."""
+        return self.graph.receivers
+
+    @property
+    def reaching(self) -> list[int]:
+        """How many senders reach each receiver: the first so many."""
+        return self.graph.reaching
 
     @property
     def edge_scores(self) -> dict[tuple[str, str], float]:
@@ -118,6 +92,10 @@ class EdgeAttributions:
     def records(self) -> list[dict[str, Any]]:
         """A dict per edge."""
         return [{"sender": sender, "receiver": receiver, "score": score} for (sender, receiver), score in self.edge_scores.items()]
+
+    def circuit(self, size: int, absolute: bool = True) -> Circuit:
+        """The circuit of the so many highest-scored edges; by absolute value, as edges that work against the behaviour belong to it too."""
+        return self.graph.top(self.scores, size, absolute)
 
     def to_dataframe(self) -> Any:
         """The records as a pandas table."""
@@ -159,7 +137,8 @@ def attribution_patch(
     for name, site in zip(activations, response.sites):
         for way, into in found.items():
             if site.HasField(way):
-                into[name] = Attribution(name, tuple(site.axes), model.transport.take(getattr(site, way)))
+                values = model.transport.take(getattr(site, way))
+                into[name] = Attribution(name, dict(zip(site.axes, map(range, values.shape))), values)
     return NodeAttributions(**found)
 
 
@@ -181,7 +160,7 @@ def attribution_patch_edges(
     request.patch.steps = steps
     response = _call(model, request, clean, corrupt, metric)
     scores = arrays.to_numpy(model.transport.take(response.scores))
-    return EdgeAttributions(list(response.senders), list(response.receivers), scores, list(response.reaching))
+    return EdgeAttributions(ResidualGraph.named(model, response.senders, response.receivers, response.reaching), scores)
 
 
 def _call(model: Any, request: Any, clean: Any, corrupt: Any, metric: Any) -> Any:
@@ -190,4 +169,4 @@ def _call(model: Any, request: Any, clean: Any, corrupt: Any, metric: Any) -> An
         for plan, given in ((request.patch.clean, clean), (request.patch.corrupt, corrupt)):
             PlanScope(model, loans, plan).run(inputs.read(model, given)).hooks()
         request.patch.metric.CopyFrom(tables.declared(metric, model, loans))
-        return model.transport.call(request)
+        return model.transport.follow_with_bar(request, "attribution")

@@ -116,7 +116,7 @@ def _request(model: Any, loans: Any, tokens: Any, source: Any, senders: list, re
 
 
 def _run(model: Any, request: pb.PatchPathsRequest, name: str) -> PathResult:
-    response = model.transport.call(request)
+    response = model.transport.follow_with_bar(request, "path patching")
     labels = {
         "sender": ["+".join(one.senders) for one in request.patch.senders],
         "receiver": ["+".join(one.receivers) for one in request.patch.receivers]}

@@ -8,6 +8,7 @@ import math
 from typing import Any, Callable
 
 from interopinterp import _pb as pb
+from interopinterp._progress import Bar
 
 Progress = Callable[[int, int], None]
 # The plan's row of the first, and a token per row from there on.
@@ -71,6 +72,17 @@ class Transport(abc.ABC):
     @abc.abstractmethod
     def run(self, request: Any) -> Any:
         """The call itself."""
+
+    def follow_with_bar(self, request: Any, what: str) -> Any:
+        """Runs the method of a request that may take long, with a progress bar."""
+        while self._later:
+            self.send(self._later.popleft())
+        with Bar(what) as bar:
+            return self.follow(request, bar)
+
+    @abc.abstractmethod
+    def follow(self, request: Any, progress: Progress) -> Any:
+        """Runs the method of a request; progress is told (parts done, parts in all)."""
 
     @abc.abstractmethod
     def send(self, request: Any) -> None:

@@ -11,7 +11,7 @@ from interopinterp import _arrays as arrays
 from interopinterp import _inproc
 from interopinterp import _pb as pb
 from interopinterp._transport.base import MetricFunction, PortionFound, Progress, TokensFound, Transport, answer
-from interopinterp._transport.methods import UNARY
+from interopinterp._transport.methods import STREAMING, UNARY
 from interopinterp.errors import InterpError
 
 
@@ -32,6 +32,19 @@ class InProcess(Transport):
     def send(self, request: Any) -> None:
         with contextlib.suppress(InterpError):
             self.run(request)
+
+    def follow(self, request: Any, progress: Progress) -> Any:
+        def told(message: bytes) -> None:
+            step = pb.FollowCallResponse.FromString(message).progress
+            progress(step.done, step.total)
+
+        service, method, response = UNARY[type(request)]
+        followed, last, _ = STREAMING[pb.FollowCallRequest]
+        with self.loans() as loans:
+            asked = pb.FollowCallRequest(
+                method=f"{service}/{method}", request=request.SerializeToString(), progress_callback=loans.callback(told))
+            reply = self._client.call(f"{followed}/{last}", asked.SerializeToString())
+        return response.FromString(pb.FollowCallResponse.FromString(reply).response)
 
     def run_plan(self, request: pb.RunPlanRequest, progress: Progress | None = None,
                  tokens: TokensFound | None = None) -> pb.RunPlanResponse:

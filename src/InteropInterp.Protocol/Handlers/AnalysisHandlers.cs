@@ -13,38 +13,24 @@ public sealed class AnalysisHandlers(Workspace workspace)
 {
     public async ValueTask<AttributeNodesResponse> AttributeNodes(AttributeNodesRequest request, HandlerContext context)
     {
-        using var place = context.Session.BeginRun();
-        using var model = context.Session.Models.Take(request.Model);
-        using var references = new RequestReferences(workspace, context);
-        using var results = new ResultTensors(workspace, context, request.HasInlineLimitBytes ? request.InlineLimitBytes : null);
-        var patch = AttributionMapping.ToEngine(request.Patch, references);
-        var steps = NodePatcher.Start(model.Value.Model, patch, workspace.Options);
-        var response = await workspace.Work.Run(
-            model.Value.Model.Device, steps.Then(found => ToResponse(found, patch, results)), context.Cancellation).ConfigureAwait(false);
-        results.Keep();
-        return response;
+        using var call = new ModelCall(workspace, context, request.Model, request.HasInlineLimitBytes ? request.InlineLimitBytes : null);
+        var patch = AttributionMapping.ToEngine(request.Patch, call.References);
+        var steps = NodePatcher.Start(call.Model, patch, workspace.Options);
+        return await call.Run(steps.Then(found => ToResponse(found, patch, call.Results))).ConfigureAwait(false);
     }
 
     public async ValueTask<AttributeEdgesResponse> AttributeEdges(AttributeEdgesRequest request, HandlerContext context)
     {
-        using var place = context.Session.BeginRun();
-        using var model = context.Session.Models.Take(request.Model);
-        using var references = new RequestReferences(workspace, context);
-        using var results = new ResultTensors(workspace, context, request.HasInlineLimitBytes ? request.InlineLimitBytes : null);
-        var steps = EdgePatcher.Start(model.Value.Model, AttributionMapping.ToEngine(request.Patch, references), workspace.Options);
-        var response = await workspace.Work.Run(
-            model.Value.Model.Device, steps.Then(scores => ToResponse(scores, results)), context.Cancellation).ConfigureAwait(false);
-        results.Keep();
-        return response;
+        using var call = new ModelCall(workspace, context, request.Model, request.HasInlineLimitBytes ? request.InlineLimitBytes : null);
+        var steps = EdgePatcher.Start(call.Model, AttributionMapping.ToEngine(request.Patch, call.References), workspace.Options);
+        return await call.Run(steps.Then(scores => ToResponse(scores, call.Results))).ConfigureAwait(false);
     }
 
     public async ValueTask<PatchPathsResponse> PatchPaths(PatchPathsRequest request, HandlerContext context)
     {
-        using var place = context.Session.BeginRun();
-        using var model = context.Session.Models.Take(request.Model);
-        using var references = new RequestReferences(workspace, context);
-        var steps = PathPatcher.Start(model.Value.Model, PathMapping.ToEngine(request.Patch, references), workspace.Options);
-        return await workspace.Work.Run(model.Value.Model.Device, steps.Then(PathMapping.ToProto), context.Cancellation).ConfigureAwait(false);
+        using var call = new ModelCall(workspace, context, request.Model);
+        var steps = PathPatcher.Start(call.Model, PathMapping.ToEngine(request.Patch, call.References), workspace.Options);
+        return await call.Run(steps.Then(PathMapping.ToProto)).ConfigureAwait(false);
     }
 
     private static AttributeNodesResponse ToResponse(NodeAttribution found, Attribution.NodePatch patch, ResultTensors results)

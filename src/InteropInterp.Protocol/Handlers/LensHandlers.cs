@@ -2,13 +2,14 @@ using InteropInterp.Caches;
 using InteropInterp.Lenses;
 using InteropInterp.Models;
 using InteropInterp.Native.Devices;
+using InteropInterp.Protocol.Errors;
 using InteropInterp.Protocol.Mapping;
 using InteropInterp.Protocol.V1;
 using Plan = InteropInterp.Plans.Plan;
 
 namespace InteropInterp.Protocol.Handlers;
 
-/// <summary>Lenses, and direct logit attribution.</summary>
+/// <summary>Lenses and their training, and direct logit attribution.</summary>
 public sealed class LensHandlers(Workspace workspace)
 {
     public async ValueTask<ReadLensResponse> ReadLens(ReadLensRequest request, HandlerContext context)
@@ -20,7 +21,7 @@ public sealed class LensHandlers(Workspace workspace)
         var model = taken.Value.Model;
         var plan = PlanMapping.ToEngine(request.Plan, references);
         var options = LensMapping.ToEngine(request.Options, "options");
-        using var tuned = await Tuned(request.TunedLens, model, context).ConfigureAwait(false);
+        using var tuned = await Tuned(request, references, model, context).ConfigureAwait(false);
         options = options with { Tuned = tuned };
         using var room = workspace.Tensors.Reserve(context.Session, LogitBytes(model, plan, options));
         var response = await workspace.Work.Run(model.Device, Stepwise.Once(() =>
@@ -51,9 +52,31 @@ public sealed class LensHandlers(Workspace workspace)
         return response;
     }
 
-    private async ValueTask<TunedLens?> Tuned(string path, TransformerModel model, HandlerContext context) => path.Length == 0
-        ? null
-        : await workspace.Work.Aside(() => TunedLens.Load(workspace.Roots.ToRead(path), model), context.Cancellation).ConfigureAwait(false);
+    public async ValueTask<TrainTunedLensResponse> TrainTunedLens(TrainTunedLensRequest request, HandlerContext context)
+    {
+        using var call = new ModelCall(workspace, context, request.Model, request.HasInlineLimitBytes ? request.InlineLimitBytes : null);
+        var rows = request.Rows.Select(PlanMapping.ToEngine).ToList();
+        var training = TunedLensTrainer.Start(call.Model, rows, WeightMapping.ToEngine(request.Options), workspace.Options, context.Cancellation);
+        return await call.Run(training.Then(trained => Given(trained, () =>
+        {
+            var response = new TrainTunedLensResponse { Losses = { trained.Losses } };
+            foreach (var (name, translator) in trained.Lens.Translators) response.Translators[name] = call.Results.Give(translator);
+            return response;
+        }))).ConfigureAwait(false);
+    }
+
+    private async ValueTask<TunedLens?> Tuned(
+        ReadLensRequest request, RequestReferences references, TransformerModel model, HandlerContext context)
+    {
+        var path = request.TunedLens;
+        if (path.Length > 0 && request.Translators.Count > 0)
+            throw Fields.Invalid("translators", "TWO_LENSES", "The request has a tuned_lens and translators; one of them is expected.");
+        if (path.Length > 0)
+            return await workspace.Work.Aside(
+                () => TunedLens.Load(workspace.Roots.ToRead(path), model), context.Cancellation).ConfigureAwait(false);
+        if (request.Translators.Count == 0) return null;
+        return TunedLens.Of(model, request.Translators.ToDictionary(t => t.Key, t => references.Tensor(t.Value, $"translators[\"{t.Key}\"]")));
+    }
 
     // All else that a lens keeps is small beside the logits.
     private static long LogitBytes(TransformerModel model, Plan plan, Lenses.LensOptions options)

@@ -51,3 +51,24 @@ internal sealed class SweepReporter(SweepExecution sweep, IRunObserver? observer
         observer.Progress(told, sweep.Progress.Total);
     }
 }
+
+/// <summary>Work whose observer is told after every step how far it has come.</summary>
+internal sealed class ObservedWork<TResult>(IStepwise<TResult> work, IRunObserver observer) : IStepwise<TResult>
+{
+    private (int Done, int Total) told;
+
+    public bool Advance()
+    {
+        var more = work.Advance();
+        if (work is IHasProgress { Progress: var now } && now != told)
+        {
+            told = now;
+            observer.Progress(now.Done, now.Total);
+        }
+        return more;
+    }
+
+    public TResult TakeResult() => work.TakeResult();
+
+    public void Dispose() => work.Dispose();
+}

@@ -46,7 +46,7 @@ public static class PlanMapping
         return message;
     }
 
-    private static Row ToEngine(V1.Row message) => new([.. message.Tokens]) { Mask = message.Mask.Count > 0 ? [.. message.Mask] : null };
+    internal static Row ToEngine(V1.Row message) => new([.. message.Tokens]) { Mask = message.Mask.Count > 0 ? [.. message.Mask] : null };
 
     private static V1.Row ToProto(Row value) => new() { Tokens = { value.Tokens }, Mask = { value.Mask ?? [] } };
 

@@ -36,10 +36,8 @@ public static class SweepMapping
                 SourceOneofCase.Cache => new SweepFromCache(
                     message.Cache.Activations.ToDictionary(a => a.Key, a => references.Tensor(a.Value, $"{field}.cache.activations[\"{a.Key}\"]"))),
                 SourceOneofCase.Zero => new SweepZero(),
-                SourceOneofCase.Mean => new SweepMean(
-                    PlanMapping.ToEngine(message.Mean.Reference, references, $"{field}.mean.reference"), message.Mean.OverPositions),
-                SourceOneofCase.Resample => new SweepResample(
-                    PlanMapping.ToEngine(message.Resample.Reference, references, $"{field}.resample.reference"), message.Resample.Seed),
+                SourceOneofCase.Mean => ToEngine(message.Mean, references, $"{field}.mean"),
+                SourceOneofCase.Resample => ToEngine(message.Resample, references, $"{field}.resample"),
                 SourceOneofCase.Corruptions => CorruptionMapping.ToEngine(message.Corruptions, references, $"{field}.corruptions"),
                 _ => throw Fields.Missing($"{field}.source", "a run, a cache, zero, a mean, a resample or corruptions"),
             },
@@ -92,10 +90,10 @@ public static class SweepMapping
                 foreach (var (point, activation) in cache.Activations) message.Cache.Activations[point] = writer.Tensor(activation);
                 break;
             case SweepMean mean:
-                message.Mean = new V1.MeanSource { Reference = PlanMapping.ToProto(mean.Reference, writer), OverPositions = mean.OverPositions };
+                message.Mean = ToProto(mean, writer);
                 break;
             case SweepResample resample:
-                message.Resample = new V1.ResampleSource { Reference = PlanMapping.ToProto(resample.Reference, writer), Seed = resample.Seed };
+                message.Resample = ToProto(resample, writer);
                 break;
             case SweepCorruptions corruptions:
                 message.Corruptions = CorruptionMapping.ToProto(corruptions, writer);
@@ -109,6 +107,18 @@ public static class SweepMapping
         else message.Callback = new V1.CallbackOp { Id = callback };
         return message;
     }
+
+    internal static SweepMean ToEngine(V1.MeanSource message, IReferences references, string field) =>
+        new(PlanMapping.ToEngine(message.Reference, references, $"{field}.reference"), message.OverPositions);
+
+    internal static SweepResample ToEngine(V1.ResampleSource message, IReferences references, string field) =>
+        new(PlanMapping.ToEngine(message.Reference, references, $"{field}.reference"), message.Seed);
+
+    internal static V1.MeanSource ToProto(SweepMean value, IReferenceWriter writer) =>
+        new() { Reference = PlanMapping.ToProto(value.Reference, writer), OverPositions = value.OverPositions };
+
+    internal static V1.ResampleSource ToProto(SweepResample value, IReferenceWriter writer) =>
+        new() { Reference = PlanMapping.ToProto(value.Reference, writer), Seed = value.Seed };
 
     public static V1.RunSweepResponse ToProto(SweepResult value)
     {

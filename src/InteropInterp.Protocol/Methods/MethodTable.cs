@@ -18,6 +18,9 @@ public sealed class MethodTable
         AddTokens(new TokenHandlers(workspace));
         AddRuns();
         AddAnalyses(new AnalysisHandlers(workspace), new LensHandlers(workspace));
+        AddCircuits(new CircuitHandlers(workspace));
+        AddWeights(new WeightHandlers(workspace));
+        AddHeads(new HeadHandlers(workspace));
         AddTensors();
         AddDictionaries(new DictionaryHandlers(workspace));
         AddServer(new ServerHandlers(workspace));
@@ -30,6 +33,11 @@ public sealed class MethodTable
     public RunHandlers Runs { get; }
 
     public TensorHandlers Tensors { get; }
+
+    /// <summary>A method by its full name.</summary>
+    /// <exception cref="InterpException">UNKNOWN_METHOD with the nearest names.</exception>
+    public UnaryMethod Find(string fullName) => methods.Find(m => m.FullName == fullName)
+        ?? throw InterpException.Unknown("UNKNOWN_METHOD", "method", fullName, methods.Select(m => m.FullName));
 
     private void AddModels(ModelHandlers models)
     {
@@ -69,6 +77,38 @@ public sealed class MethodTable
         Add<PatchPathsRequest, PatchPathsResponse>(service, "PatchPaths", analyses.PatchPaths, takesTensors: true);
         Add<ReadLensRequest, ReadLensResponse>(service, "ReadLens", lenses.ReadLens, takesTensors: true);
         Add<AttributeLogitsRequest, AttributeLogitsResponse>(service, "AttributeLogits", lenses.AttributeLogits, takesTensors: true);
+        Add<TrainTunedLensRequest, TrainTunedLensResponse>(LensService.Descriptor, "TrainTunedLens", lenses.TrainTunedLens);
+    }
+
+    private void AddCircuits(CircuitHandlers circuits)
+    {
+        var service = CircuitService.Descriptor;
+        Add<GetResidualGraphRequest, GetResidualGraphResponse>(service, "GetResidualGraph", CircuitHandlers.GetResidualGraph);
+        Add<FindCircuitRequest, FindCircuitResponse>(service, "FindCircuit", circuits.FindCircuit, takesTensors: true);
+        Add<EvaluateCircuitsRequest, EvaluateCircuitsResponse>(service, "EvaluateCircuits", circuits.EvaluateCircuits, takesTensors: true);
+        Add<KnockOutNodesRequest, KnockOutNodesResponse>(service, "KnockOutNodes", circuits.KnockOutNodes, takesTensors: true);
+        Add<MeasureNodesRequest, MeasureNodesResponse>(service, "MeasureNodes", circuits.MeasureNodes, takesTensors: true);
+    }
+
+    private void AddWeights(WeightHandlers weights)
+    {
+        var service = WeightService.Descriptor;
+        Add<GetEigenvaluesRequest, GetEigenvaluesResponse>(service, "GetEigenvalues", weights.GetEigenvalues);
+        Add<ScoreCompositionRequest, ScoreCompositionResponse>(service, "ScoreComposition", weights.ScoreComposition);
+        Add<GetVirtualHeadRequest, GetVirtualHeadResponse>(service, "GetVirtualHead", weights.GetVirtualHead, takesTensors: true);
+        Add<GetSingularDirectionsRequest, GetSingularDirectionsResponse>(service, "GetSingularDirections", weights.GetSingularDirections);
+        Add<ListTopEntriesRequest, ListTopEntriesResponse>(service, "ListTopEntries", weights.ListTopEntries);
+        Add<ListBigramsRequest, ListBigramsResponse>(service, "ListBigrams", weights.ListBigrams);
+        Add<ListSkipTrigramsRequest, ListSkipTrigramsResponse>(service, "ListSkipTrigrams", weights.ListSkipTrigrams);
+        Add<MeasureTermsRequest, MeasureTermsResponse>(service, "MeasureTerms", weights.MeasureTerms);
+    }
+
+    private void AddHeads(HeadHandlers heads)
+    {
+        var service = HeadService.Descriptor;
+        Add<DetectHeadsRequest, DetectHeadsResponse>(service, "DetectHeads", heads.DetectHeads, takesTensors: true);
+        Add<ScoreHeadsRequest, ScoreHeadsResponse>(service, "ScoreHeads", heads.ScoreHeads);
+        Add<WeighAttentionRequest, WeighAttentionResponse>(service, "WeighAttention", heads.WeighAttention, takesTensors: true);
     }
 
     private void AddTensors()

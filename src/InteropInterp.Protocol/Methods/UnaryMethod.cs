@@ -28,6 +28,10 @@ public abstract class UnaryMethod
     /// <exception cref="InterpException">MALFORMED_MESSAGE, UNKNOWN_FIELD, and the handler's.</exception>
     public abstract byte[] Invoke(ReadOnlySpan<byte> request, HandlerContext context);
 
+    /// <summary>A call from bytes to bytes, for a door whose work has threads of its own.</summary>
+    /// <exception cref="InterpException">As <see cref="Invoke(ReadOnlySpan{byte}, HandlerContext)"/>.</exception>
+    public abstract Task<ByteString> InvokeAsync(ByteString request, HandlerContext context);
+
     /// <summary>Hands the method, with its types, to somebody who binds it.</summary>
     public abstract void Bind(IMethodBinder binder);
 }
@@ -59,6 +63,10 @@ public sealed class UnaryMethod<TRequest, TResponse>(
         var call = Invoke(Messages.Parse<TRequest>(request), context);
         return (call.IsCompleted ? call.Result : call.AsTask().GetAwaiter().GetResult()).ToByteArray();
     }
+
+    /// <inheritdoc/>
+    public override async Task<ByteString> InvokeAsync(ByteString request, HandlerContext context) =>
+        (await Invoke(Messages.Parse<TRequest>(request.Span), context).ConfigureAwait(false)).ToByteString();
 
     /// <inheritdoc/>
     public override void Bind(IMethodBinder binder) => binder.Add(this);

@@ -2,13 +2,16 @@ using System.Threading.Channels;
 using Grpc.Core;
 using InteropInterp.Protocol.Errors;
 using InteropInterp.Protocol.Handlers;
+using InteropInterp.Protocol.Methods;
 using InteropInterp.Protocol.V1;
 
 namespace InteropInterp.Server.Calls;
 
-/// <summary>Runs that tell how far they have come, and sweeps that ask the client.</summary>
-internal sealed class RunStreams(RunHandlers runs, CallGate gate)
+/// <summary>Calls that tell how far they have come, and sweeps that ask the client.</summary>
+internal sealed class RunStreams(MethodTable methods, CallGate gate)
 {
+    private readonly RunHandlers runs = methods.Runs;
+
     public Task StreamPlan(RunPlanRequest request, IServerStreamWriter<StreamPlanResponse> writer, ServerCallContext call) => gate.Run(call, context =>
     {
         UnknownFields.Refuse(request);
@@ -27,6 +30,19 @@ internal sealed class RunStreams(RunHandlers runs, CallGate gate)
             (_, _) => null,
             portion => new StreamSweepResponse { Portion = portion },
             async observed => new StreamSweepResponse { Result = await runs.RunSweep(request, observed) });
+    });
+
+    public Task FollowCall(FollowCallRequest request, IServerStreamWriter<FollowCallResponse> writer, ServerCallContext call) => gate.Run(call, context =>
+    {
+        UnknownFields.Refuse(request);
+        if (request.ProgressCallback != 0)
+            throw Fields.Invalid("progress_callback", "CALLBACK_NOT_HERE", "Progress is told to functions in process only; here it comes as messages of this stream.");
+        var method = methods.Find(request.Method);
+        return Stream(writer, context,
+            (done, total) => new FollowCallResponse { Progress = new Progress { Done = done, Total = total } },
+            (_, _) => null,
+            _ => null,
+            async observed => new FollowCallResponse { Response = await method.InvokeAsync(request.Request, observed) });
     });
 
     public Task CallbackSweep(IAsyncStreamReader<CallbackSweepRequest> reader, IServerStreamWriter<CallbackSweepResponse> writer, ServerCallContext call) => gate.Run(call, async context =>

@@ -29,10 +29,11 @@ internal sealed class Endpoints<TService>(MethodTable table, CallGate gate, Sess
             if (method.TakesTensors == IsLarge) method.Bind(binder);
         if (IsLarge)
         {
-            var runs = new RunStreams(table.Runs, gate);
+            var runs = new RunStreams(table, gate);
             context.AddServerStreamingMethod(Of<RunPlanRequest, StreamPlanResponse>(RunService.Descriptor, "StreamPlan"), [], (_, request, writer, call) => runs.StreamPlan(request, writer, call));
             context.AddServerStreamingMethod(Of<RunSweepRequest, StreamSweepResponse>(RunService.Descriptor, "StreamSweep"), [], (_, request, writer, call) => runs.StreamSweep(request, writer, call));
             context.AddDuplexStreamingMethod(Of<CallbackSweepRequest, CallbackSweepResponse>(RunService.Descriptor, "CallbackSweep"), [], (_, reader, writer, call) => runs.CallbackSweep(reader, writer, call));
+            context.AddServerStreamingMethod(Of<FollowCallRequest, FollowCallResponse>(ProgressService.Descriptor, "FollowCall"), [], (_, request, writer, call) => runs.FollowCall(request, writer, call));
             return;
         }
         var tensors = new TensorStreams(table.Tensors, gate);

@@ -14,7 +14,7 @@ namespace InteropInterp.Attribution;
 /// Attribution patching of edges under way. All scores of a layer's receivers are one matrix product, of the senders' differences
 /// and the gradients at what those receivers read, done where the gradients arise. A step is a pass.
 /// </summary>
-public sealed class EdgePatchExecution : IStepwise<EdgeScores>
+public sealed class EdgePatchExecution : IStepwise<EdgeScores>, IHasProgress
 {
     private readonly TransformerModel model;
     private readonly EdgePatch patch;
@@ -23,6 +23,8 @@ public sealed class EdgePatchExecution : IStepwise<EdgeScores>
     private readonly ExecutionOptions options;
     private readonly IEnumerator<bool> steps;
     private readonly Tensor scores;
+    private readonly List<int[]> batches;
+    private int passes;
 
     internal EdgePatchExecution(TransformerModel model, EdgePatch patch, ExecutionOptions options)
     {
@@ -34,8 +36,12 @@ public sealed class EdgePatchExecution : IStepwise<EdgeScores>
         here = AttributionPairs.Side(model, noising ? clean : corrupt, patch.Metric);
         there = AttributionPairs.Side(model, noising ? corrupt : clean, patch.Metric);
         scores = zeros([graph.Senders.Count, graph.Receivers.Count], model.DataType, model.Device).DetachFromDisposeScope();
+        batches = [.. Enumerable.Range(0, here.RowCount).Chunk(RowsAtOnce())];
         steps = Steps().GetEnumerator();
     }
+
+    /// <summary>Passes done, and passes in all.</summary>
+    public (int Done, int Total) Progress => (passes, batches.Count * Ways().Count());
 
     /// <inheritdoc/>
     public bool Advance() => steps.MoveNext();
@@ -51,13 +57,14 @@ public sealed class EdgePatchExecution : IStepwise<EdgeScores>
 
     private IEnumerable<bool> Steps()
     {
-        foreach (var rows in Enumerable.Range(0, here.RowCount).Chunk(RowsAtOnce()))
+        foreach (var rows in batches)
         {
             using var differences = new SenderDifferences(model, graph, here, there, rows);
             yield return true;
             foreach (var (points, share, weight) in Ways())
             {
                 Pass(rows, differences, points, share, weight);
+                passes++;
                 yield return true;
             }
         }

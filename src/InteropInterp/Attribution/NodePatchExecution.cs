@@ -10,7 +10,7 @@ using static TorchSharp.torch;
 namespace InteropInterp.Attribution;
 
 /// <summary>Attribution patching of nodes under way. A step is the passes of one batch of rows in one direction.</summary>
-public sealed class NodePatchExecution : IStepwise<NodeAttribution>
+public sealed class NodePatchExecution : IStepwise<NodeAttribution>, IHasProgress
 {
     private readonly TransformerModel model;
     private readonly NodePatch patch;
@@ -19,6 +19,7 @@ public sealed class NodePatchExecution : IStepwise<NodeAttribution>
     private readonly HashSet<HookPoint> points = [], compared = [];
     private readonly Dictionary<HookPoint, Tensor> denoising = [], noising = [];
     private readonly IEnumerator<bool> steps;
+    private int done;
 
     internal NodePatchExecution(TransformerModel model, NodePatch patch, ExecutionOptions options)
     {
@@ -29,6 +30,9 @@ public sealed class NodePatchExecution : IStepwise<NodeAttribution>
         batches = TapedPass.Batches(model, clean.Plan, points, options);
         steps = Steps().GetEnumerator();
     }
+
+    /// <summary>Batches of rows done, and batches in all.</summary>
+    public (int Done, int Total) Progress => (done, batches.Count);
 
     /// <inheritdoc/>
     public bool Advance() => steps.MoveNext();
@@ -70,12 +74,14 @@ public sealed class NodePatchExecution : IStepwise<NodeAttribution>
             if (patch.Directions == PatchDirections.Both && !patch.DropGradients && !patch.FixQueriesAndKeys)
             {
                 Both(rows);
+                done++;
                 yield return true;
                 continue;
             }
             if (patch.Directions.HasFlag(PatchDirections.Denoising)) One(corrupt, clean, rows, denoising);
             yield return true;
             if (patch.Directions.HasFlag(PatchDirections.Noising)) One(clean, corrupt, rows, noising);
+            done++;
             yield return true;
         }
     }

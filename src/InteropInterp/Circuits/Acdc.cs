@@ -10,8 +10,6 @@ namespace InteropInterp.Circuits;
 /// </remarks>
 public static class Acdc
 {
-    private const int MostAtOnce = 32;
-
     /// <summary>Finds a circuit.</summary>
     /// <param name="runner">Where edges are ablated. With KL divergence from the prompts' own logits as its metric it is the
     /// paper's.</param>
@@ -21,47 +19,19 @@ public static class Acdc
     public static AcdcResult Find(CircuitRunner runner, double threshold, Action<int, int>? progress = null,
         CancellationToken cancellation = default)
     {
-        InterpException.Require(threshold >= 0 && double.IsFinite(threshold), "INVALID_OPTION",
-            $"The threshold is {threshold}; it must be a number not below 0.");
-        var graph = runner.Graph;
-        var full = runner.Baseline.Average();
-        double Distance(double[] perRow) => Math.Abs(perRow.Average() - full);
-
-        var circuit = Circuit.Full(graph);
-        var effects = new double[graph.Senders.Count, graph.Receivers.Count];
-        var (distance, runs, done, guess) = (0.0, 0, 0, 4);
-        for (var receiver = graph.Receivers.Count - 1; receiver >= 0; receiver--)
-        {
-            var sender = graph.Reaching(receiver) - 1;
-            // What nobody reads any more is free.
-            if (graph.Receivers[receiver].Kind != ReceiverKind.Logits && !graph.Feeds(receiver).Any(circuit.HasEdgeFrom))
-            {
-                done += sender + 1;
-                for (; sender >= 0; sender--) circuit = circuit.Without(sender, receiver);
-            }
-            while (sender >= 0)
-            {
-                var candidates = new List<Circuit>();
-                for (var s = sender; s >= 0 && candidates.Count < guess; s--) candidates.Add((candidates.Count > 0 ? candidates[^1]
-                    : circuit).Without(s, receiver));
-                var values = runner.Run(candidates, cancellation);
-                runs += candidates.Count;
-                var accepted = 0;
-                foreach (var value in values)
-                {
-                    var effect = effects[sender, receiver] = Distance(value) - distance;
-                    sender--;
-                    if (effect >= threshold) break;
-                    (circuit, distance) = (candidates[accepted], distance + effect);
-                    accepted++;
-                }
-                done += Math.Min(accepted + 1, candidates.Count);
-                guess = accepted == candidates.Count ? Math.Min(2 * guess, MostAtOnce) : Math.Max(1, accepted);
-                progress?.Invoke(done, graph.EdgeCount);
-            }
-        }
-        return new AcdcResult(circuit, new EdgeScores(graph, effects), distance, runs);
+        using var search = new AcdcExecution(runner, threshold, cancellation);
+        while (search.Advance()) progress?.Invoke(search.Progress.Done, search.Progress.Total);
+        return search.TakeResult();
     }
+
+    /// <summary>The same, step by step. The runner stays the caller's.</summary>
+    /// <exception cref="InterpException">INVALID_OPTION.</exception>
+    public static AcdcExecution Start(CircuitRunner runner, double threshold, CancellationToken cancellation = default) =>
+        new(runner, threshold, cancellation);
+
+    /// <exception cref="InterpException">INVALID_OPTION.</exception>
+    public static void CheckThreshold(double threshold) => InterpException.Require(threshold >= 0 && double.IsFinite(threshold),
+        "INVALID_OPTION", $"The threshold is {threshold}; it must be a number not below 0.");
 }
 
 /// <summary>What automatic circuit discovery found.</summary>

@@ -60,6 +60,14 @@ public sealed class Circuit
         return Of(graph, (s, _) => chosen.Contains(s));
     }
 
+    /// <summary>Edges by their names: a0.h1->a2.h3&lt;q&gt;.</summary>
+    /// <exception cref="InterpException">UNKNOWN_EDGE, UNKNOWN_SENDER, UNKNOWN_RECEIVER, NO_PATH.</exception>
+    public static Circuit OfEdges(ResidualGraph graph, IEnumerable<string> names)
+    {
+        var chosen = names.Select(graph.ParseEdge).ToHashSet();
+        return Of(graph, (s, r) => chosen.Contains((s, r)));
+    }
+
     public bool Contains(int sender, int receiver) => edges[sender, receiver];
 
     /// <exception cref="InterpException">UNKNOWN_SENDER, UNKNOWN_RECEIVER.</exception>

@@ -1,3 +1,5 @@
+using InteropInterp.Native.Devices;
+
 namespace InteropInterp.Circuits;
 
 /// <summary>
@@ -7,10 +9,25 @@ namespace InteropInterp.Circuits;
 public static class CircuitEvaluation
 {
     /// <summary>What a circuit recovers of the behaviour, and what is left without it.</summary>
-    public static CircuitPerformance Faithfulness(CircuitRunner runner, Circuit circuit, CancellationToken cancellation = default)
+    public static CircuitPerformance Faithfulness(CircuitRunner runner, Circuit circuit, CancellationToken cancellation = default) =>
+        Run(runner, [circuit], outside: true, cancellation)[0];
+
+    /// <summary>Size against recovered behaviour, circuit by circuit: the Pareto curve of a ranking of edges or nodes.</summary>
+    public static IReadOnlyList<CircuitPerformance> Curve(CircuitRunner runner, IReadOnlyList<Circuit> circuits,
+        CancellationToken cancellation = default) => Run(runner, circuits, outside: false, cancellation);
+
+    /// <summary>What circuits recover, pass by pass.</summary>
+    /// <param name="outside">Also what is left without each of them.</param>
+    /// <exception cref="InterpException">CIRCUIT_OF_OTHER_MODEL.</exception>
+    public static IStepwise<IReadOnlyList<CircuitPerformance>> Start(
+        CircuitRunner runner, IReadOnlyList<Circuit> circuits, bool outside = true)
     {
-        var values = Means(runner, [circuit, circuit.Complement(), Circuit.Empty(runner.Graph)], cancellation);
-        return new CircuitPerformance(circuit.EdgeCount, circuit.Nodes.Count, values[0], values[1], runner.Baseline.Average(), values[2]);
+        var complements = outside ? circuits.Select(c => c.Complement()) : [];
+        var count = circuits.Count;
+        var means = Means(runner, [Circuit.Empty(runner.Graph), .. circuits, .. complements]);
+        return means.Then<List<double>, IReadOnlyList<CircuitPerformance>>(values =>
+            [.. circuits.Select((c, i) => new CircuitPerformance(c.EdgeCount, c.Nodes.Count, values[1 + i],
+                outside ? values[1 + count + i] : null, runner.Baseline.Average(), values[0]))]);
     }
 
     /// <summary>
@@ -19,30 +36,33 @@ public static class CircuitEvaluation
     /// </summary>
     /// <param name="knockouts">Sets of nodes.</param>
     public static IReadOnlyList<Knockout> Completeness(
-        CircuitRunner runner, Circuit circuit, IReadOnlyList<IReadOnlyList<Sender>> knockouts, CancellationToken cancellation = default)
+        CircuitRunner runner, Circuit circuit, IReadOnlyList<IReadOnlyList<Sender>> knockouts, CancellationToken cancellation = default) =>
+        Drive(runner, StartCompleteness(runner, circuit, knockouts), cancellation);
+
+    /// <summary>The same, pass by pass.</summary>
+    /// <exception cref="InterpException">UNKNOWN_SENDER, CIRCUIT_OF_OTHER_MODEL.</exception>
+    public static IStepwise<IReadOnlyList<Knockout>> StartCompleteness(
+        CircuitRunner runner, Circuit circuit, IReadOnlyList<IReadOnlyList<Sender>> knockouts)
     {
         var whole = Circuit.Full(runner.Graph);
-        var values = Means(runner, [.. knockouts.Select(circuit.WithoutNodes), .. knockouts.Select(whole.WithoutNodes)], cancellation);
-        return [.. knockouts.Select((nodes, i) => new Knockout(nodes, values[i], values[knockouts.Count + i]))];
+        return Means(runner, [.. knockouts.Select(circuit.WithoutNodes), .. knockouts.Select(whole.WithoutNodes)])
+            .Then<List<double>, IReadOnlyList<Knockout>>(values =>
+                [.. knockouts.Select((nodes, i) => new Knockout(nodes, values[i], values[knockouts.Count + i]))]);
     }
 
     /// <summary>By how much the circuit's metric moves without each of its nodes, largest first: no node of a minimal circuit is
     /// idle.</summary>
     public static IReadOnlyList<(Sender Node, double Change)> Minimality(CircuitRunner runner, Circuit circuit,
-        CancellationToken cancellation = default)
+        CancellationToken cancellation = default) => Drive(runner, StartMinimality(runner, circuit), cancellation);
+
+    /// <summary>The same, pass by pass.</summary>
+    /// <exception cref="InterpException">CIRCUIT_OF_OTHER_MODEL.</exception>
+    public static IStepwise<IReadOnlyList<(Sender Node, double Change)>> StartMinimality(CircuitRunner runner, Circuit circuit)
     {
         var nodes = circuit.Nodes;
-        var values = Means(runner, [circuit, .. nodes.Select(n => circuit.WithoutNodes([n]))], cancellation);
-        return [.. nodes.Select((node, i) => (node, Math.Abs(values[i + 1] - values[0]))).OrderByDescending(x => x.Item2)];
-    }
-
-    /// <summary>Size against recovered behaviour, circuit by circuit: the Pareto curve of a ranking of edges or nodes.</summary>
-    public static IReadOnlyList<CircuitPerformance> Curve(CircuitRunner runner, IReadOnlyList<Circuit> circuits,
-        CancellationToken cancellation = default)
-    {
-        var values = Means(runner, [Circuit.Empty(runner.Graph), .. circuits], cancellation);
-        return [.. circuits.Select((c, i) => new CircuitPerformance(c.EdgeCount, c.Nodes.Count, values[i + 1], null,
-            runner.Baseline.Average(), values[0]))];
+        return Means(runner, [circuit, .. nodes.Select(n => circuit.WithoutNodes([n]))])
+            .Then<List<double>, IReadOnlyList<(Sender, double)>>(values =>
+                [.. nodes.Select((node, i) => (node, Math.Abs(values[i + 1] - values[0]))).OrderByDescending(x => x.Item2)]);
     }
 
     /// <summary>Circuits of the highest-scored edges, of growing size.</summary>
@@ -58,8 +78,15 @@ public static class CircuitEvaluation
         return [.. sizes.Select(n => Circuit.OfNodes(graph, ranked.Take(n)))];
     }
 
-    private static List<double> Means(CircuitRunner runner, IReadOnlyList<Circuit> circuits, CancellationToken cancellation) =>
-        [.. runner.Run(circuits, cancellation).Select(perRow => perRow.Average())];
+    private static IReadOnlyList<CircuitPerformance> Run(
+        CircuitRunner runner, IReadOnlyList<Circuit> circuits, bool outside, CancellationToken cancellation) =>
+        Drive(runner, Start(runner, circuits, outside), cancellation);
+
+    private static TResult Drive<TResult>(CircuitRunner runner, IStepwise<TResult> work, CancellationToken cancellation) =>
+        DeviceLeases.Of(runner.Device).Run(work, cancellation);
+
+    private static IStepwise<List<double>> Means(CircuitRunner runner, IReadOnlyList<Circuit> circuits) =>
+        runner.Start(circuits).Then<IReadOnlyList<double[]>, List<double>>(values => [.. values.Select(perRow => perRow.Average())]);
 }
 
 /// <summary>A circuit's size and metric beside those of the whole model and of no circuit at all.</summary>

@@ -51,6 +51,10 @@ public sealed class CircuitRunner : IDisposable
 
     public ResidualGraph Graph { get; }
 
+    internal Device Device => model.Device;
+
+    internal ScalarType DataType => model.DataType;
+
     /// <summary>The metric of the whole model, per row.</summary>
     public IReadOnlyList<double> Baseline => baseRun.Metric;
 
@@ -59,13 +63,15 @@ public sealed class CircuitRunner : IDisposable
 
     /// <summary>The metric of circuits, each per row.</summary>
     /// <exception cref="InterpException">CIRCUIT_OF_OTHER_MODEL; CANCELLED between passes.</exception>
-    public IReadOnlyList<double[]> Run(IReadOnlyList<Circuit> circuits, CancellationToken cancellation = default)
+    public IReadOnlyList<double[]> Run(IReadOnlyList<Circuit> circuits, CancellationToken cancellation = default) =>
+        DeviceLeases.Of(model.Device).Run(Start(circuits), cancellation);
+
+    /// <summary>The same, pass by pass. The runner stays the caller's.</summary>
+    /// <exception cref="InterpException">CIRCUIT_OF_OTHER_MODEL.</exception>
+    public IStepwise<IReadOnlyList<double[]>> Start(IReadOnlyList<Circuit> circuits)
     {
         foreach (var circuit in circuits) CircuitChecker.CheckFits(circuit, Graph);
-        var results = new List<double[]>();
-        foreach (var chunk in circuits.Chunk(CircuitsAtOnce()))
-            results.AddRange(DeviceLeases.Of(model.Device).Run(Stepwise.Once(() => Pass(chunk)), cancellation));
-        return results;
+        return new Passes(this, circuits);
     }
 
     private List<double[]> Pass(Circuit[] circuits)
@@ -116,6 +122,27 @@ public sealed class CircuitRunner : IDisposable
     private Func<HookPoint, Tensor> From(BaseRun run) => point => From(run[point]);
 
     private Tensor From(Tensor whole) => whole.narrow(1, start, plan.Length - start);
+
+    private sealed class Passes(CircuitRunner runner, IReadOnlyList<Circuit> circuits) : IStepwise<IReadOnlyList<double[]>>, IHasProgress
+    {
+        private readonly int atOnce = runner.CircuitsAtOnce();
+        private readonly List<double[]> results = [];
+
+        public (int Done, int Total) Progress => (results.Count, circuits.Count);
+
+        public bool Advance()
+        {
+            if (results.Count < circuits.Count) results.AddRange(runner.Pass([.. circuits.Skip(results.Count).Take(atOnce)]));
+            return results.Count < circuits.Count;
+        }
+
+        public IReadOnlyList<double[]> TakeResult() =>
+            results.Count == circuits.Count ? results : throw new InvalidOperationException("The work has steps left.");
+
+        public void Dispose()
+        {
+        }
+    }
 
     public void Dispose()
     {

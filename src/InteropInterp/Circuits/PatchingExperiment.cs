@@ -1,9 +1,11 @@
 using InteropInterp.Models;
+using InteropInterp.Native.Devices;
 using InteropInterp.Patching;
 using InteropInterp.Patching.Corruptions;
 using InteropInterp.Plans;
 using InteropInterp.Plans.Execution;
 using InteropInterp.Plans.Metrics;
+using static TorchSharp.torch;
 
 namespace InteropInterp.Circuits;
 
@@ -25,7 +27,7 @@ public sealed record PatchingExperiment(Plan Clean, Plan Corrupt, Metric Metric)
         var both = SweepRunner.Run(
             model, new Sweep { Base = Clean, Source = new SweepCorruptions([new CorruptRun("corrupt", Corrupt)]), Grid = grid, Metric = Metric }, options, cancellation);
         var ends = both.Metrics[0].Ends!;
-        RequireEffect(ends.Clean, ends.Corrupt[0]);
+        RequireEffect(ends.Clean, ends.Corrupt[0], model.DataType);
         return new Exploration(both);
     }
 
@@ -39,14 +41,23 @@ public sealed record PatchingExperiment(Plan Clean, Plan Corrupt, Metric Metric)
     {
         using var runner = new CircuitRunner(model,
             new CircuitTask { Prompts = Clean, Ablation = new SweepFromRun(Corrupt), Metric = Metric }, options, cancellation);
-        var results = circuits.Select(c => CircuitEvaluation.Faithfulness(runner, c, cancellation)).ToList();
-        if (results.Count > 0) RequireEffect(results[0].Whole, results[0].None);
-        return results;
+        return DeviceLeases.Of(model.Device).Run(Confirm(runner, circuits), cancellation);
     }
 
-    private static void RequireEffect(double clean, double corrupt)
+    /// <summary>The same on a runner whose ablation is the corrupted run, pass by pass. The runner stays the caller's.</summary>
+    /// <exception cref="InterpException">TASK_NOT_SOLVED; CIRCUIT_OF_OTHER_MODEL.</exception>
+    public static IStepwise<IReadOnlyList<CircuitPerformance>> Confirm(CircuitRunner runner, IReadOnlyList<Circuit> circuits) =>
+        CircuitEvaluation.Start(runner, circuits).Then(results =>
+        {
+            if (results.Count > 0) RequireEffect(results[0].Whole, results[0].None, runner.DataType);
+            return results;
+        });
+
+    // What rounding alone makes of two equal runs is no effect.
+    private static void RequireEffect(double clean, double corrupt, ScalarType type)
     {
-        if (Math.Abs(clean - corrupt) <= 1e-9 * Math.Max(Math.Abs(clean), Math.Abs(corrupt)) || clean == corrupt)
+        var rounding = type == ScalarType.Float64 ? 1e-9 : 1e-5;
+        if (Math.Abs(clean - corrupt) <= rounding * Math.Max(Math.Abs(clean), Math.Abs(corrupt)))
             throw InterpException.Precondition("TASK_NOT_SOLVED",
                 $"The metric is {clean:G6} on the clean prompts and {corrupt:G6} on the corrupted ones: there is nothing to restore.");
     }

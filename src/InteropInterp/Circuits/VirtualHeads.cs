@@ -1,5 +1,7 @@
 using InteropInterp.Models;
 using InteropInterp.Native.Operators;
+using InteropInterp.Plans;
+using InteropInterp.Plans.Execution;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Circuits;
@@ -31,6 +33,27 @@ public static class VirtualHeads
     {
         Check(model, heads);
         return heads.Select(h => patterns(h.Layer).select(1, h.Head)).Aggregate((earlier, later) => later.MatMul(earlier));
+    }
+
+    /// <summary>The pattern on the rows of a plan.</summary>
+    /// <param name="plan">Rows of one length, and interventions if any.</param>
+    /// <returns>[row, query, key]; the caller owns it.</returns>
+    /// <exception cref="InterpException">VIRTUAL_HEAD, ROWS_RAGGED, and as above; what the plan is refused for; CANCELLED.</exception>
+    public static Tensor Pattern(
+        TransformerModel model, Plan plan, IReadOnlyList<HeadName> heads, ExecutionOptions? options = null,
+        CancellationToken cancellation = default)
+    {
+        Check(model, heads);
+        InterpException.Require(plan.Rows.Select(r => r.Length).Distinct().Count() < 2, "ROWS_RAGGED",
+            "Patterns of several rows are given for rows of one length.");
+        static string Point(int layer) => $"blocks.{layer}.attn.hook_pattern";
+        using var run = PlanRunner.Run(model, plan with
+        {
+            Outputs = Outputs.None, Captures = [.. heads.Select(h => h.Layer).Distinct().Select(l => new Capture(Point(l)))],
+        }, options, cancellation);
+        using var scope = NewDisposeScope();
+        using var mode = no_grad();
+        return Pattern(model, layer => run[Point(layer)], heads).clone().DetachFromDisposeScope();
     }
 
     private static void Check(TransformerModel model, IReadOnlyList<HeadName> heads)

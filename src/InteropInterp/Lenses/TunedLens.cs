@@ -29,6 +29,9 @@ public sealed class TunedLens : IDisposable
     /// <summary>Per layer [d_model].</summary>
     public IReadOnlyList<Tensor> Biases { get; }
 
+    /// <summary>All tensors under their names: "0.weight", "0.bias", "1.weight", ...</summary>
+    public IEnumerable<KeyValuePair<string, Tensor>> Translators => Named(Weights, Biases);
+
     /// <summary>The lens that translates nothing: the logit lens.</summary>
     public static TunedLens Identity(TransformerModel model)
     {
@@ -56,19 +59,30 @@ public sealed class TunedLens : IDisposable
     public static TunedLens Load(string path, TransformerModel model)
     {
         using var file = SafeTensorsFile.Open(path);
+        return Of(model, $"'{path}'", file.Entries.ToDictionary(e => e.Key, e => e.Value.Shape), name => file.Read(name, model.DataType));
+    }
+
+    /// <summary>Copies of translators by their names, in the model's compute type and on its device.</summary>
+    /// <exception cref="InterpException">LENS_INVALID.</exception>
+    public static TunedLens Of(TransformerModel model, IReadOnlyDictionary<string, Tensor> translators) => Of(
+        model, "What was given", translators.ToDictionary(t => t.Key, t => (IReadOnlyList<long>)t.Value.shape), name => translators[name]);
+
+    private static TunedLens Of(
+        TransformerModel model, string what, Dictionary<string, IReadOnlyList<long>> shapes, Func<string, Tensor> read)
+    {
         var lens = Identity(model);
         try
         {
             using var scope = NewDisposeScope();
             using var mode = no_grad();
             var named = Named(lens.Weights, lens.Biases).ToDictionary();
-            foreach (var name in file.Entries.Keys)
+            foreach (var name in shapes.Keys)
                 if (!named.ContainsKey(name)) throw Invalid($"it has '{name}', for which a model of {lens.Weights.Count} layers has no place");
             foreach (var (name, target) in named)
             {
-                if (!file.Entries.TryGetValue(name, out var entry)) throw Invalid($"it has no '{name}'");
-                if (!entry.Shape.SequenceEqual(target.shape)) throw Invalid($"its '{name}' is {entry.Shape.Shown()}, not {target.Shown()}");
-                target.copy_(file.Read(name, model.DataType));
+                if (!shapes.TryGetValue(name, out var shape)) throw Invalid($"it has no '{name}'");
+                if (!shape.SequenceEqual(target.shape)) throw Invalid($"its '{name}' is {shape.Shown()}, not {target.Shown()}");
+                target.copy_(read(name));
             }
             return lens;
         }
@@ -78,7 +92,7 @@ public sealed class TunedLens : IDisposable
             throw;
         }
 
-        InterpException Invalid(string what) => InterpException.DataLoss("LENS_INVALID", $"'{path}' is no tuned lens of this model: {what}.");
+        InterpException Invalid(string why) => InterpException.DataLoss("LENS_INVALID", $"{what} is no tuned lens of this model: {why}.");
     }
 
     /// <exception cref="InterpException">LENS_MODEL.</exception>

@@ -24,5 +24,6 @@ public sealed record TunedLensOptions
         InterpException.Require(Steps > 0, "INVALID_OPTION", $"There are {Steps} steps; at least one is needed.");
         InterpException.Require(BatchSize > 0, "INVALID_OPTION", $"The batch size is {BatchSize}; it must be above 0.");
         InterpException.Require(LearningRate > 0, "INVALID_OPTION", $"The learning rate is {LearningRate}; it must be above 0.");
+        Optimiser.Check();
     }
 }

@@ -12,7 +12,7 @@ namespace InteropInterp.Patching;
 /// rectangular ones where the base plan intervenes within the blocks or the site is none that packing knows. Where the metric is not the
 /// engine's, a step ends with each question about a cell.
 /// </summary>
-public sealed class SweepExecution : IStepwise<SweepResult>
+public sealed class SweepExecution : IStepwise<SweepResult>, IHasProgress
 {
     private readonly SweepContext context;
     private readonly CheckedPlan plan;

@@ -97,6 +97,7 @@ public class RoundTripTests
         ["NodePatch"] = (NodePatch.Descriptor, (m, r) => AttributionMapping.ToProto(AttributionMapping.ToEngine((NodePatch)m, r), r)),
         ["EdgePatch"] = (EdgePatch.Descriptor, (m, r) => AttributionMapping.ToProto(AttributionMapping.ToEngine((EdgePatch)m, r), r)),
         ["PathPatch"] = (PathPatch.Descriptor, (m, r) => PathMapping.ToProto(PathMapping.ToEngine((PathPatch)m, r), r)),
+        ["CircuitTask"] = (CircuitTask.Descriptor, (m, r) => CircuitMapping.ToProto(CircuitMapping.ToEngine((CircuitTask)m, r), r)),
         ["LensOptions"] = (LensOptions.Descriptor, (m, _) => LensMapping.ToProto(LensMapping.ToEngine((LensOptions)m, ""))),
         ["LogitAttribution"] = (LogitAttribution.Descriptor, (m, _) => LensMapping.ToProto(LensMapping.ToEngine((LogitAttribution)m, ""))),
     };

@@ -16,6 +16,7 @@ from interopinterp._plan import PlanScope
 from interopinterp._selection import positions as positions_of
 from interopinterp.errors import FailedPreconditionError, InvalidArgumentError, unknown
 from interopinterp.metrics import token_ids
+from interopinterp.tools.analysis.tuned_lens import TunedLens
 
 _RETURNED = ("logits", "log_probs", "probs")
 
@@ -92,7 +93,7 @@ class LogitLensResult:
 
 def logit_lens(
     model: Any, input: Any, *, targets: Any = None, top_k: int = 5, positions: Any = -1, incl_mid: bool = False,
-    return_type: str | None = None, tuned_lens: str = "",
+    return_type: str | None = None, tuned_lens: str | TunedLens = "",
 ) -> LogitLensResult:
     """Unembeds every residual stream (nostalgebraist 2020); only what is asked for leaves the engine.
 
@@ -102,14 +103,19 @@ def logit_lens(
     positions    an int, a list, a slice or (start, stop); None: all. Negative ones count from each row's own end
     incl_mid     also the streams between attention and MLP
     return_type  "logits", "log_probs" or "probs" of the whole vocabulary, as values; None: not
-    tuned_lens   a file of translators (safetensors), one per layer (Belrose et al. 2023); over gRPC below the server's model roots
+    tuned_lens   a TunedLens, or a file of its translators (safetensors); over gRPC a file is below the server's model roots
     """
     if return_type not in (None, *_RETURNED):
         raise unknown("UNKNOWN_RETURN_TYPE", "return_type", str(return_type), _RETURNED)
     lists = _lists(model, targets)
     model.check_weights()
     with model.transport.loans() as loans:
-        request = pb.ReadLensRequest(model=model._name, tuned_lens=str(tuned_lens))
+        request = pb.ReadLensRequest(model=model._name)
+        if isinstance(tuned_lens, TunedLens):
+            for name, translator in tuned_lens.translators.items():
+                request.translators[name].CopyFrom(loans.tensor(translator))
+        else:
+            request.tuned_lens = str(tuned_lens)
         PlanScope(model, loans, request.plan).run(inputs.read(model, input)).hooks()
         options = request.options
         options.positions.CopyFrom(positions_of(positions) or pb.Positions(slice=pb.Slice()))

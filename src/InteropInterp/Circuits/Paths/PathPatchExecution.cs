@@ -15,7 +15,7 @@ namespace InteropInterp.Circuits.Paths;
 /// together; of their cells those whose first receiver is in the same layer run together, from that layer and from the first position on
 /// at which the runs differ.
 /// </summary>
-public sealed class PathPatchExecution : IStepwise<PathPatchResult>
+public sealed class PathPatchExecution : IStepwise<PathPatchResult>, IHasProgress
 {
     // Beyond some thousand tokens a pass gains nothing.
     private const int TokensPerPass = 4096;
