@@ -38,7 +38,8 @@ public class WeightHandlersTests
         Assert.Equal(CircuitEigenvalues.Positivity(direct).data<float>().ToArray(), client.Floats(found.Positivity));
 
         var composed = client.Call<ScoreCompositionResponse>(new ScoreCompositionRequest { Model = name, Kind = CompositionKind.K, Samples = 5, Seed = 2 });
-        Assert.Equal(CompositionScores.All(model, Composition.K).data<float>().ToArray(), client.Floats(composed.Scores));
+        using var scores = CompositionScores.All(model, Composition.K);
+        Assert.Equal(scores.data<float>().ToArray(), client.Floats(composed.Scores));
         var baseline = CompositionBaseline.Measure(16, 4, 5, 2);
         Assert.Equal((baseline.Mean, baseline.Deviation), (composed.BaselineMean, composed.BaselineDeviation));
 
