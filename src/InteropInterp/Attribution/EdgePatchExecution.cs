@@ -35,8 +35,8 @@ public sealed class EdgePatchExecution : IStepwise<EdgeScores>, IHasProgress
         var noising = patch.Direction == PatchDirections.Noising;
         here = AttributionPairs.Side(model, noising ? clean : corrupt, patch.Metric);
         there = AttributionPairs.Side(model, noising ? corrupt : clean, patch.Metric);
-        scores = zeros([graph.Senders.Count, graph.Receivers.Count], model.DataType, model.Device).DetachFromDisposeScope();
         batches = [.. Enumerable.Range(0, here.RowCount).Chunk(RowsAtOnce())];
+        scores = zeros([graph.Senders.Count, graph.Receivers.Count], model.DataType, model.Device).DetachFromDisposeScope();
         steps = Steps().GetEnumerator();
     }
 

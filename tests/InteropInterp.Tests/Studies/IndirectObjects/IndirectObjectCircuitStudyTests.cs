@@ -52,7 +52,7 @@ public class IndirectObjectCircuitStudyTests
         var main = html[html.IndexOf("<main>", StringComparison.Ordinal)..html.IndexOf("</main>", StringComparison.Ordinal)];
         Assert.DoesNotContain("NaN", main);
         Assert.Equal(10, Regex.Count(main, "<section>") + 1);
-        Assert.Equal(5, Regex.Count(html, "r = -?[0-9.]+, slope"));
+        Assert.Equal(5, Regex.Count(html, "<figcaption>[a-z_ ]+: r = -?[0-9.]+, slope"));
     }
 
     /// <summary>What must be so of any model.</summary>
