@@ -40,10 +40,15 @@ def has_torch_hooks(point: HookPoint) -> bool:
 def _register(scope: Any, point: HookPoint, function: Callable[[Any], Any]) -> int:
     transport = scope.model.transport
     def call(message: bytes) -> bytes | None:
-        value = transport.borrow(pb.HookCall.FromString(message).activation)
+        activation = pb.HookCall.FromString(message).activation
+        value = transport.borrow(activation)
+        # numpy has a copy of what lies on another device: what a hook writes into it must be sent back.
+        seen = value.copy() if isinstance(value, np.ndarray) and activation.device != "cpu" else None
         returned = function(value)
         if returned is None or returned is value:
-            return None
+            if seen is None or np.array_equal(seen, value, equal_nan=True):
+                return None
+            returned = value
         # A replacement is the engine's from here on.
         return pb.HookReply(replacement=transport.lend(returned)[0].ref).SerializeToString()
 

@@ -17,7 +17,7 @@ public static class DictionaryLoader
     {
         Native.LibTorch.Load();
         options ??= new DictionaryOptions();
-        Devices.CheckComputes(options.Device, options.DataType);
+        ComputeTypes.Check(options.Device, options.DataType);
         using var source = SafeTensors.Open(files.WeightsPath);
         using var scope = NewDisposeScope();
         using var mode = no_grad();

@@ -1,3 +1,4 @@
+using InteropInterp.Models;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Dictionaries;
@@ -20,4 +21,7 @@ public sealed record DictionaryOptions
 
     /// <summary>Pass over config fields that this engine does not know, instead of refusing the file.</summary>
     public bool IgnoreUnknownFields { get; init; }
+
+    // "cuda" and "cuda:0" are the same, and so is a dictionary on them.
+    internal DictionaryOptions Resolved() => this with { Device = Devices.Name(Devices.Of(Device)) };
 }

@@ -17,7 +17,7 @@ public sealed class DictionaryStore
     /// <exception cref="InterpException">As <see cref="DictionaryLoader.Load(string, DictionaryOptions?)"/>.</exception>
     public DictionaryShare Load(string path, DictionaryOptions? options = null)
     {
-        options ??= new DictionaryOptions();
+        options = (options ?? new DictionaryOptions()).Resolved();
         var files = DictionaryFiles.Find(path);
         return Take(new DictionaryKey(FileDigest.Of(files.All), options), () => DictionaryLoader.Load(files, options));
     }

@@ -45,14 +45,16 @@ public static class LibTorch
         {
             var path = Path.Combine(folder.Path, name);
             loaded[name] = isPrivate ? PrivateCopies.Make(cache, path) : path;
-            handles[name] = Open(loaded[name]);
+            handles[name] = Open(loaded[name], folder);
         }
         var shim = LibTorchFolder.FindShim();
         loaded[LibTorchFolder.Shim] = isPrivate ? PrivateCopies.Make(cache, shim) : ShimRepair.Path(cache, shim);
-        handles[LibTorchFolder.Shim] = Open(loaded[LibTorchFolder.Shim]);
+        handles[LibTorchFolder.Shim] = Open(loaded[LibTorchFolder.Shim], folder);
         AnswerTorchSharp(handles);
         NativeApi.Bind(handles["libtorch_cpu.so"]);
         if (options.Threads > 0) torch.set_num_threads(options.Threads);
+        // Said either way: libtorch's own default differs between operators.
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = options.Tf32;
 
         var result = new LibTorchInfo
         {
@@ -63,6 +65,7 @@ public static class LibTorch
             IsRepaired = loaded[LibTorchFolder.Shim] != shim,
             HasCudaLibraries = folder.HasCuda,
             Libraries = loaded,
+            Tf32 = torch.backends.cuda.matmul.allow_tf32,
             Threads = torch.get_num_threads(),
         };
         SelfTest.Run(result);
@@ -74,9 +77,9 @@ public static class LibTorch
         .Where(line => line.EndsWith("/libtorch_cpu.so", StringComparison.Ordinal))
         .Any(line => !line.EndsWith($"{folder}/libtorch_cpu.so", StringComparison.Ordinal));
 
-    private static IntPtr Open(string path)
+    private static IntPtr Open(string path, LibTorchFolder folder)
     {
-        var (handle, error) = DynamicLoader.Open(path);
+        var (handle, error) = folder.IsBundled ? DynamicLoader.Open(path) : NeighbourLibraries.Open(path, folder.Path);
         return handle != IntPtr.Zero
             ? handle
             : throw InterpException.Precondition("LIBTORCH_NOT_LOADABLE", $"'{path}' does not load: {error}");

@@ -22,5 +22,8 @@ public sealed record LibTorchInfo
     /// <summary>Library name to the path it was loaded from.</summary>
     public required IReadOnlyDictionary<string, string> Libraries { get; init; }
 
+    /// <summary>Float32 matrices are multiplied in TF32 on CUDA.</summary>
+    public required bool Tf32 { get; init; }
+
     public required int Threads { get; init; }
 }

@@ -15,6 +15,12 @@ public sealed record LibTorchOptions
     /// </summary>
     public bool Private { get; init; } = Environment.GetEnvironmentVariable("INTEROPINTERP_PRIVATE_LIBTORCH") == "1";
 
+    /// <summary>
+    /// Multiply float32 matrices on CUDA in TF32: faster, with 10 bits of mantissa instead of 23. One setting of the whole process.
+    /// Default: $INTEROPINTERP_TF32 is 1.
+    /// </summary>
+    public bool Tf32 { get; init; } = Environment.GetEnvironmentVariable("INTEROPINTERP_TF32") == "1";
+
     /// <summary>Threads of one operator; 0 leaves libtorch's choice (the cores).</summary>
     public int Threads { get; init; }
 }

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using InteropInterp.Native.Devices;
 using InteropInterp.Native.Operators;
 using static TorchSharp.torch;
 
@@ -17,6 +18,7 @@ internal static class DoorMethods
         .Add("door.Ping", (request, _) => request.ToArray())
         .Add("door.Info", (_, context) => Info(context.Door))
         .Add("door.CallBack", (request, context) => context.CallBack(Number(request, 0), request[8..]))
+        .Add("door.ToCpu", (request, context) => ToCpu(context.Door, Number(request, 0)))
         .Add("door.MatMul", (request, context) => MatMul(context.Door, Number(request, 0), Number(request, 8)))
         .Add("door.Gemm", (request, context) => Gemm(context.Door, Number(request, 0), Number(request, 8)));
 
@@ -34,6 +36,15 @@ internal static class DoorMethods
             ["live_tensors"] = LiveTensors.Count,
             ["handles"] = door.Tensors.Count,
         });
+    }
+
+    /// <summary>A handle to a handle of a copy in the CPU's memory, the only one that numpy reads.</summary>
+    private static byte[] ToCpu(Door door, long handle)
+    {
+        using var scope = NewDisposeScope();
+        using var tensor = door.Tensors.Get(door.Session, handle);
+        using var lease = DeviceLeases.Of(tensor.device).Acquire();
+        return Bytes(door.Tensors.Add(door.Session, tensor.device_type == TorchSharp.DeviceType.CPU ? tensor.clone() : tensor.cpu()).Number);
     }
 
     /// <summary>Two handles to a handle of their product.</summary>
@@ -56,7 +67,7 @@ internal static class DoorMethods
         door.Lease.Run(() =>
         {
             using var scope = NewDisposeScope();
-            var x = Ops.Full([size, size], 1, ScalarType.Float32);
+            var x = Ops.Full([size, size], 1, ScalarType.Float32, CPU);
             x.MatMul(x);
             products++;
             return clock.ElapsedMilliseconds < milliseconds;

@@ -62,6 +62,7 @@ internal static class EngineServices
             Dictionaries = new DictionaryStore(),
             Roots = provider.GetRequiredService<ModelRoots>(),
             Options = limits.Execution,
+            Device = options.Device,
             MaxRequestBytes = limits.RequestBytes,
         }));
         services.AddGrpc(grpc => grpc.Interceptors.Add<BearerToken>());

@@ -33,6 +33,9 @@ public sealed record ServerOptions
     /// <summary>Clients may load by name what lies in the local Hugging Face cache.</summary>
     public bool UseHuggingFaceCache { get; init; } = true;
 
+    /// <summary>Where models and dictionaries are loaded of which a client does not say where: "cpu", "cuda:N".</summary>
+    public string Device { get; init; } = "cpu";
+
     /// <summary>Tell clients which methods there are (gRPC reflection).</summary>
     public bool Reflection { get; init; } = true;
 

@@ -43,8 +43,10 @@ public sealed class HookedTransformer : IDisposable
     public static HookedTransformer FromPretrainedNoProcessing(string name, LoadOptions? options = null, CancellationToken cancellation = default) =>
         FromPretrained(name, (options ?? new LoadOptions()) with { Processing = ProcessingOptions.None }, cancellation);
 
-    /// <summary>A model with random weights for a config.</summary>
-    public static HookedTransformer FromConfig(TransformerConfig config) => new(ModelStore.Shared.Add(ModelLoader.Random(config)));
+    /// <summary>A model with random weights for a config, the same on every device.</summary>
+    /// <param name="options">Type and device; by default weights are not processed.</param>
+    public static HookedTransformer FromConfig(TransformerConfig config, LoadOptions? options = null) =>
+        new(ModelStore.Shared.Add(ModelLoader.Random(config, options)));
 
     public TransformerModel Model => share.Model;
     public TransformerConfig Config => share.Model.Config;

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using InteropInterp.Models;
+using InteropInterp.Models.Weights;
 using InteropInterp.Plans;
 
 namespace InteropInterp.Benchmarks;
@@ -15,16 +16,17 @@ internal static class BenchmarkModel
         "gpt2-small-random");
 
     /// <summary>The peers' model, or one of the same shape: time does not depend on the numbers.</summary>
-    public static HookedTransformer Load() => File.Exists(Path.Combine(Folder, "done"))
-        ? HookedTransformer.FromPretrained(Folder)
-        : OfLayers(12);
+    public static HookedTransformer Load(LoadOptions options) => File.Exists(Path.Combine(Folder, "done"))
+        ? HookedTransformer.FromPretrained(Folder, options)
+        : OfLayers(12, options);
 
     /// <summary>GPT-2 small's shape with as many layers.</summary>
-    public static HookedTransformer OfLayers(int count) => HookedTransformer.FromConfig(TransformerConfigJson.Parse(JsonSerializer.Serialize(new
-    {
-        n_layers = count, d_model = 768, n_ctx = 1024, d_head = 64, n_heads = 12, d_mlp = 3072, d_vocab = 50257, act_fn = "gelu_new",
-        normalization_type = "LNPre",
-    }), "benchmark"));
+    public static HookedTransformer OfLayers(int count, LoadOptions options) => HookedTransformer.FromConfig(
+        TransformerConfigJson.Parse(JsonSerializer.Serialize(new
+        {
+            n_layers = count, d_model = 768, n_ctx = 1024, d_head = 64, n_heads = 12, d_mlp = 3072, d_vocab = 50257, act_fn = "gelu_new",
+            normalization_type = "LNPre",
+        }), "benchmark"), options with { Processing = ProcessingOptions.None });
 
     /// <summary>Rows of token ids of a 64-bit linear congruential generator.</summary>
     public static IReadOnlyList<Row> Rows(int batch, int length, ulong seed = 0) => Row.From(Tokens(batch, length, seed));

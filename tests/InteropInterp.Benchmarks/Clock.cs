@@ -1,17 +1,20 @@
 using System.Diagnostics;
+using InteropInterp.Models;
+using static TorchSharp.torch;
 
 namespace InteropInterp.Benchmarks;
 
-/// <summary>Takes the time of something done several times.</summary>
-internal static class Clock
+/// <summary>Takes the time of something done several times, and waits for the device that does it.</summary>
+internal sealed class Clock(Device device)
 {
     /// <returns>
     /// Median and least seconds, how often it ran, and the median of processor seconds of all its threads: what is left to compare
     /// by on a machine that others use too (on one thread, where none spins while it waits).
     /// </returns>
-    public static (string, double)[] Measure(Action action, int repeats = 5, int warmup = 1)
+    public (string, double)[] Measure(Action action, int repeats = 5, int warmup = 1)
     {
         for (var i = 0; i < warmup; i++) action();
+        Devices.Synchronize(device);
         var (seconds, processor) = (new double[repeats], new double[repeats]);
         for (var i = 0; i < repeats; i++)
         {
@@ -19,6 +22,7 @@ internal static class Clock
             GC.WaitForPendingFinalizers();
             var (start, used) = (Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime);
             action();
+            Devices.Synchronize(device);
             seconds[i] = Stopwatch.GetElapsedTime(start).TotalSeconds;
             processor[i] = (Environment.CpuUsage.TotalTime - used).TotalSeconds;
         }
@@ -27,7 +31,7 @@ internal static class Clock
 
     /// <summary>Two actions in turn, so that both see the same machine.</summary>
     /// <returns>The median seconds of each.</returns>
-    public static (double First, double Second) Pair(Action first, Action second, int repeats)
+    public (double First, double Second) Pair(Action first, Action second, int repeats)
     {
         first();
         second();
@@ -39,12 +43,13 @@ internal static class Clock
         return (Median(one), Median(two));
     }
 
-    private static double Seconds(Action action)
+    private double Seconds(Action action)
     {
         GC.Collect();
         GC.WaitForPendingFinalizers();
         var start = Stopwatch.GetTimestamp();
         action();
+        Devices.Synchronize(device);
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 

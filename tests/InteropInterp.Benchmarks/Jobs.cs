@@ -18,6 +18,8 @@ internal sealed class Jobs(HookedTransformer model, Report report, string only)
     private static readonly int[][] Answers = BenchmarkModel.Tokens(8, 2, 2);
     private static readonly LogitDiff Difference = new([.. Answers.Select(a => a[0])], [.. Answers.Select(a => a[1])]);
 
+    private readonly Clock clock = new(model.Model.Device);
+
     public void Run()
     {
         foreach (var (batch, length) in new[] { (1, 128), (8, 128), (1, 1024), (1, 1) })
@@ -69,23 +71,22 @@ internal sealed class Jobs(HookedTransformer model, Report report, string only)
     {
         if (!Wanted(job)) return;
         var cells = 0;
-        var figures = Clock.Measure(() => cells = Sweep(model, grid, Clean, Corrupt, Difference), 3);
+        var figures = clock.Measure(() => cells = Sweep(model, grid, Clean, Corrupt, Difference).Values.Count, 3);
         report.Add(job, [("cells", cells), .. figures]);
     }
 
     /// <summary>Clean activations into corrupted prompts.</summary>
-    /// <returns>The number of cells.</returns>
-    public static int Sweep(HookedTransformer model, string grid, IReadOnlyList<Row> clean, IReadOnlyList<Row> corrupt, Metric metric) => model.Sweep(new Sweep
+    public static SweepResult Sweep(HookedTransformer model, string grid, IReadOnlyList<Row> clean, IReadOnlyList<Row> corrupt, Metric metric) => model.Sweep(new Sweep
     {
         Base = new Plan { Rows = corrupt },
         Grid = SweepGrid.Of(grid),
         Source = new SweepFromRun(new Plan { Rows = clean }),
         Metric = metric,
-    }).Values.Count;
+    });
 
     private void Job(string job, Action action, int repeats = 5)
     {
-        if (Wanted(job)) report.Add(job, Clock.Measure(action, repeats));
+        if (Wanted(job)) report.Add(job, clock.Measure(action, repeats));
     }
 
     private bool Wanted(string job) => job.Contains(only, StringComparison.Ordinal);

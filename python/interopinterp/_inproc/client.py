@@ -7,6 +7,7 @@ import ctypes
 import itertools
 import json
 import os
+import struct
 import threading
 from ctypes import byref, c_int64, c_void_p, string_at
 from typing import Callable
@@ -102,9 +103,17 @@ class Client:
     def export(self, handle: int, raw: bool = False) -> np.ndarray:
         """A tensor as a writable array over its own memory, which stays until the array is gone, released handle or not.
 
+        A tensor of another device is copied: numpy reads the CPU's memory only.
         raw  gives the bits of a bfloat16 tensor as uint16; numpy has no such type.
         """
-        return self._share(handle).array(raw)
+        share = self._share(handle)
+        if share.on_cpu:
+            return share.array(raw)
+        copy, = struct.unpack("<q", self.call("door.ToCpu", struct.pack("<q", handle)))
+        try:
+            return self._share(copy).array(raw)
+        finally:
+            self.release(copy)
 
     def dlpack(self, handle: int) -> memory.Export:
         """A tensor for torch.from_dlpack(...), which then shares its memory; good for one use."""

@@ -34,12 +34,14 @@ class Export:
         self._fork = fork
         self._destructor = destructor
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether numpy can read the memory."""
+        return abi.Managed.from_address(self._managed).device_type == _CPU
+
     def array(self, raw: bool) -> np.ndarray:
-        """A writable array over the memory."""
+        """A writable array over the memory, which must be the CPU's."""
         tensor = abi.Managed.from_address(self._managed)
-        if tensor.device_type != _CPU:
-            raise InvalidArgumentError(
-                "TENSOR_NOT_ON_CPU", "numpy reads the CPU's memory only: move the tensor there first, or use dlpack().")
         if tensor.code == _BFLOAT and not raw:
             raise InvalidArgumentError(
                 "NO_NUMPY_TYPE", "numpy has no bfloat16: ask for float32, use dlpack(), or take its bits as uint16: "

@@ -24,7 +24,7 @@ internal static class ConvertCommand
 
     public static Command Create(Session session)
     {
-        var command = new Command("convert", "write a model in TransformerLens's layout") { Source, Target, Process, Force, Json };
+        var command = new Command("convert", "write a model in TransformerLens's layout") { Source, Target, Process, Force, Json }.WithModelOptions();
         command.SetAction(parsed => Run(session, parsed));
         return command;
     }
@@ -38,7 +38,7 @@ internal static class ConvertCommand
             throw new InterpException(ErrorCode.AlreadyExists, "FILE_EXISTS", $"'{weights}' is there already; replace it with --force.");
         var processing = parsed.GetValue(Process) ? ProcessingOptions.Default : ProcessingOptions.None;
         var files = ModelFiles.Find(source);
-        using var model = HookedTransformer.FromPretrained(source, new LoadOptions { Processing = processing }, session.Cancellation);
+        using var model = HookedTransformer.FromPretrained(source, ModelOptions.Of(parsed) with { Processing = processing }, session.Cancellation);
         model.Save(target);
         var tokenizer = isFile ? new List<string>() : CopyTokenizer(files, target);
         var parameters = model.Weights.Names.Sum(name => model.Weights.Shape(name).Aggregate(1L, (a, b) => a * b));

@@ -26,7 +26,7 @@ internal static class DemoCommand
 
     public static Command Create(Session session)
     {
-        var command = new Command("demo", "show what a model's heads do: copying, patching, who is meant") { Model, Report, Seed, Json };
+        var command = new Command("demo", "show what a model's heads do: copying, patching, who is meant") { Model, Report, Seed, Json }.WithModelOptions();
         command.SetAction(parsed => Run(session, parsed));
         return command;
     }
@@ -35,7 +35,7 @@ internal static class DemoCommand
     {
         var clock = Stopwatch.StartNew();
         var path = parsed.GetValue(Report)!;
-        using var model = HookedTransformer.FromPretrained(parsed.GetValue(Model)!, cancellation: session.Cancellation);
+        using var model = HookedTransformer.FromPretrained(parsed.GetValue(Model)!, ModelOptions.Of(parsed), session.Cancellation);
         var study = ProgressBar.Run(bar => ModelStudy.Run(
             model,
             new InductionStudyOptions { Seed = parsed.GetValue(Seed) },

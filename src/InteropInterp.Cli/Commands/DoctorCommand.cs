@@ -30,7 +30,7 @@ internal static class DoctorCommand
     public static Command Create(Session session)
     {
         const string Description = "say what was found: libtorch, devices, self-test, broken weights, errors against golden numbers";
-        var command = new Command("doctor", Description) { Model, Models, Json };
+        var command = new Command("doctor", Description) { Model, Models, Json }.WithModelOptions();
         command.SetAction(parsed => Run(session, parsed));
         return command;
     }
@@ -38,15 +38,16 @@ internal static class DoctorCommand
     private static int Run(Session session, ParseResult parsed)
     {
         // Throws where libtorch does not load or does not compute, naming which and why.
-        var torch = LibTorch.Load();
-        var health = parsed.GetValue(Model) is { } name ? Examine(name, session.Cancellation) : null;
-        var families = parsed.GetResult(Models) is null ? null : GoldenTable.Measure(GoldenTable.Folder(parsed.GetValue(Models)), session);
+        var torch = LibTorch.Load(ModelOptions.Libraries(parsed));
+        var options = ModelOptions.Of(parsed);
+        var health = parsed.GetValue(Model) is { } name ? Examine(name, options, session.Cancellation) : null;
+        var families = parsed.GetResult(Models) is null ? null : GoldenTable.Measure(GoldenTable.Folder(parsed.GetValue(Models)), options, session);
         if (parsed.GetValue(Json)) JsonOutput.Print(new { engine = Engine(torch), model = health, families });
         else
         {
             foreach (var (key, value) in Engine(torch)) session.Out.Line($"{key.Replace('_', ' '),-16}{value}");
             if (health is not null) Print(session.Out, health);
-            if (families is not null) GoldenTable.Print(session.Out, families);
+            if (families is not null) GoldenTable.Print(session.Out, families, options);
         }
         return families?.Any(f => f.Status == "off") == true ? ExitCodes.Internal : ExitCodes.Done;
     }
@@ -62,19 +63,27 @@ internal static class DoctorCommand
         },
         ["self-test"] = "passed",
         ["devices"] = string.Join(", ", Devices.Present()),
+        ["cuda"] = Cuda(torch),
         ["threads"] = $"{torch.Threads} of {Environment.ProcessorCount} processors",
         ["memory"] = $"{GC.GetGCMemoryInfo().TotalAvailableMemoryBytes >> 20:N0} MiB",
         ["runtime"] = $"{RuntimeInformation.FrameworkDescription}, {RuntimeInformation.OSDescription}",
         ["models"] = $"with the engine: {string.Join(", ", EmbeddedModels.Names)}",
     };
 
+    private static string Cuda(LibTorchInfo torch)
+    {
+        var tf32 = torch.Tf32 ? "float32 matrices in TF32" : "float32 in full";
+        var devices = Devices.Present().Count - 1;
+        return !torch.HasCudaLibraries ? "not in this libtorch" : devices == 0 ? "in this libtorch, but it sees no device" : $"{devices} devices, {tf32}";
+    }
+
     private sealed record Health(
         string Model, int Layers, long Parameters, long NotANumber, long Infinite,
         IReadOnlyList<WeightHealth> Broken, IReadOnlyList<string> AllZero, string Tokenizer);
 
-    private static Health Examine(string name, CancellationToken cancellation)
+    private static Health Examine(string name, LoadOptions options, CancellationToken cancellation)
     {
-        using var model = HookedTransformer.FromPretrainedNoProcessing(name, cancellation: cancellation);
+        using var model = HookedTransformer.FromPretrainedNoProcessing(name, options, cancellation);
         var weights = WeightHealth.Of(model.Model);
         return new Health(
             model.Config.ModelName, model.Config.LayerCount,

@@ -45,7 +45,7 @@ internal static class ServeCommand
         var command = new Command("serve", "let other programs use the engine, over gRPC")
         {
             Port, Address, Socket, ModelRoot, WritableRoot, NoCache, TokenFile, Certificate, Key,
-            RunMemory, TensorMemory, ModelMemory, Clients, CallTime, Json,
+            RunMemory, TensorMemory, ModelMemory, Clients, CallTime, ModelOptions.Device, ModelOptions.Tf32, Json,
         };
         command.SetAction(parsed => Run(session, parsed).GetAwaiter().GetResult());
         return command;
@@ -77,6 +77,7 @@ internal static class ServeCommand
         var totalTensors = Sizes.Parse(TensorMemory.Name, parsed.GetValue(TensorMemory)) ?? Defaults.Tensors.TotalBytes;
         return new ServerOptions
         {
+            Device = ModelOptions.DeviceOf(parsed),
             Port = isTcp ? Between(Port.Name, parsed.GetValue(Port) ?? DefaultPort, 0, 65535) : null,
             Address = address is null ? IPAddress.Loopback : IPAddress.TryParse(address, out var ip) ? ip : throw Wrong(Address.Name, address, "an IP address such as 127.0.0.1 or 0.0.0.0"),
             SocketPath = socket,

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using InteropInterp.Cli.Output;
+using InteropInterp.Models;
 using InteropInterp.Native;
 using InteropInterp.Native.Interop;
 using InteropInterp.Studies;
@@ -38,7 +39,7 @@ internal static class TrainInductionCommand
     {
         var command = new Command("induction", "train a 2-layer attention-only transformer that learns to copy")
         {
-            Folder, Steps, Seed, Batch, Rate, Every, Threads, Resume, Json,
+            Folder, Steps, Seed, Batch, Rate, Every, Threads, Resume, ModelOptions.Device, ModelOptions.Tf32, Json,
         };
         command.SetAction(parsed => Run(session, parsed));
         return command;
@@ -50,14 +51,15 @@ internal static class TrainInductionCommand
         var checkpoint = Path.Combine(folder, CheckpointName);
         var threads = parsed.GetValue(Threads);
         InterpException.Require(threads is >= 1 and <= 256, "INVALID_OPTION", $"--threads is {threads}; it must be 1 to 256.");
-        LibTorch.Load(new LibTorchOptions { Threads = threads });
+        LibTorch.Load(ModelOptions.Libraries(parsed) with { Threads = threads });
+        var device = ModelOptions.DeviceOf(parsed);
         var clock = Stopwatch.StartNew();
-        using var trainer = Start(parsed, checkpoint);
+        using var trainer = Start(parsed, checkpoint, device);
         AtomicFile.MakeFolder(folder);
         Train(session, trainer, checkpoint);
         InductionModel.Save(trainer.Model, folder);
 
-        using var model = HookedTransformer.FromPretrained(Path.GetFullPath(folder));
+        using var model = HookedTransformer.FromPretrained(Path.GetFullPath(folder), new LoadOptions { Device = device });
         var study = InductionStudy.Run(model, new InductionStudyOptions { Rows = 64 }, cancellation: session.Cancellation);
         var card = InductionCard.Of(trainer, study, Reproduce(trainer.Options, threads));
         AtomicFile.WriteAll(Path.Combine(folder, "card.json"), JsonOutput.Text(card) + "\n");
@@ -66,20 +68,21 @@ internal static class TrainInductionCommand
         return ExitCodes.Done;
     }
 
-    private static InductionTrainer Start(ParseResult parsed, string checkpoint)
+    private static InductionTrainer Start(ParseResult parsed, string checkpoint, string device)
     {
         if (parsed.GetValue(Resume))
         {
             foreach (var option in new Option[] { Seed, Batch, Rate, Every })
                 InterpException.Require(parsed.GetResult(option) is null, "INVALID_OPTION",
                     $"{option.Name} cannot change when a run is resumed: it is in the checkpoint.");
-            return InductionTrainer.Resume(checkpoint, parsed.GetValue(Steps));
+            return InductionTrainer.Resume(checkpoint, parsed.GetValue(Steps), device);
         }
         if (File.Exists(checkpoint))
             throw new InterpException(ErrorCode.AlreadyExists, "CHECKPOINT_EXISTS",
                 $"'{checkpoint}' is there from an earlier run. Go on with --resume, or name another folder with --out.");
         return new InductionTrainer(new InductionTrainerOptions
         {
+            Device = device,
             Steps = parsed.GetValue(Steps) ?? Defaults.Steps,
             Seed = parsed.GetValue(Seed) ?? Defaults.Seed,
             BatchSize = parsed.GetValue(Batch) ?? Defaults.BatchSize,

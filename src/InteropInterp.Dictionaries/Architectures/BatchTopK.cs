@@ -31,5 +31,5 @@ public sealed class BatchTopK(double Threshold, double? K = null) : Architecture
     public override Architecture Scaled(double factor) => new BatchTopK(Threshold * factor, K);
 
     public override IReadOnlyDictionary<string, Tensor> Tensors =>
-        new Dictionary<string, Tensor> { ["topk_threshold"] = tensor(Threshold) };
+        new Dictionary<string, Tensor> { ["topk_threshold"] = tensor(Threshold, device: CPU) };
 }

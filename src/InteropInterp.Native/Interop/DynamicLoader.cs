@@ -13,6 +13,8 @@ internal static partial class DynamicLoader
     /// <summary>The library's handle, or zero and the loader's own words.</summary>
     public static (IntPtr Handle, string? Error) Open(string path)
     {
+        // Looked up only when an error is to be read, dlerror would tell of its own look-up.
+        LastError();
         var handle = Open(path, BindNow);
         return handle != IntPtr.Zero ? (handle, null) : (handle, Marshal.PtrToStringUTF8(LastError()));
     }

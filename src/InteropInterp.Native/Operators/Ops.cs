@@ -60,6 +60,11 @@ public static class Ops
         return a.div(scalar);
     }
 
+    /// <summary>
+    /// Half types as float32, others as they are: for what is not computed in half precision (decompositions), or not well (norms, metrics).
+    /// </summary>
+    public static Tensor Wide(this Tensor a) => a.dtype is ScalarType.BFloat16 or ScalarType.Float16 ? a.to(ScalarType.Float32) : a;
+
     /// <summary>Every element set to <paramref name="value"/>, in place.</summary>
     public static Tensor Fill(this Tensor a, double value)
     {

@@ -19,6 +19,9 @@ public static class ErrorMapping
         InterpException e => e,
         OperationCanceledException => new InterpException(ErrorCode.Cancelled, "CANCELLED", "The call was cancelled.", innerException: error),
         OutOfMemoryException => new InterpException(ErrorCode.ResourceExhausted, "OUT_OF_MEMORY", error.Message, innerException: error),
+        // CUDA's allocator and the CPU's, in libtorch's words.
+        ExternalException e when e.Message.Contains("out of memory", StringComparison.Ordinal) || e.Message.Contains("can't allocate memory", StringComparison.Ordinal) =>
+            new InterpException(ErrorCode.ResourceExhausted, "OUT_OF_MEMORY", FirstLine(e.Message), innerException: error),
         ExternalException => new InterpException(ErrorCode.Internal, "LIBTORCH_ERROR", FirstLine(error.Message), innerException: error),
         _ => new InterpException(ErrorCode.Internal, "INTERNAL_ERROR", $"{error.GetType().Name}: {error.Message}", innerException: error),
     };

@@ -67,7 +67,7 @@ public sealed class AnalysisHandlers(Workspace workspace)
         {
             Senders = { graph.Senders.Select(s => s.Name) },
             Receivers = { graph.Receivers.Select(r => r.Name) },
-            Scores = results.Give(tensor(scores.Values).DetachFromDisposeScope()),
+            Scores = results.Give(tensor(scores.Values, device: CPU).DetachFromDisposeScope()),
             Reaching = { Enumerable.Range(0, graph.Receivers.Count).Select(graph.Reaching) },
         };
     }

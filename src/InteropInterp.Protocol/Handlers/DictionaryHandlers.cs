@@ -16,7 +16,7 @@ public sealed class DictionaryHandlers(Workspace workspace)
     public async ValueTask<LoadDictionaryResponse> LoadDictionary(LoadDictionaryRequest request, HandlerContext context)
     {
         if (request.Path.Length == 0) throw Fields.Missing("path", "a dictionary's folder or file");
-        var options = DictionaryMapping.ToEngine(request);
+        var options = DictionaryMapping.ToEngine(request, workspace.Device);
         using var place = context.Session.BeginRun();
         var share = await workspace.Work.Aside(
             () => Load(workspace.Roots.ToRead(request.Path), options, request.FoldWDecNorm), context.Cancellation).ConfigureAwait(false);

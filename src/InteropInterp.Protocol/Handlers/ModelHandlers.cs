@@ -18,7 +18,7 @@ public sealed class ModelHandlers(Workspace workspace)
     public async ValueTask<LoadModelResponse> LoadModel(LoadModelRequest request, HandlerContext context)
     {
         if (request.Path.Length == 0) throw Fields.Missing("path", "a model's path or name");
-        var options = ModelMapping.ToEngine(request.Options);
+        var options = ModelMapping.ToEngine(request.Options, workspace.Device);
         using var place = context.Session.BeginRun();
         var share = await workspace.Work.Aside(
             () => workspace.Models.Load(workspace.Roots.ToRead(request.Path), options, context.Cancellation), context.Cancellation).ConfigureAwait(false);
@@ -28,7 +28,7 @@ public sealed class ModelHandlers(Workspace workspace)
     public async ValueTask<CreateModelResponse> CreateModel(CreateModelRequest request, HandlerContext context)
     {
         var config = TransformerConfigJson.Parse(request.ConfigJson, "config_json", strict: true);
-        var options = ModelMapping.ToEngine(request.Options);
+        var options = ModelMapping.ToEngine(request.Options, workspace.Device);
         if (workspace.Models.MaxBytes is { } most) workspace.Models.RequireRoom(config.ModelName, ModelSize.Of(config, options.DataType, enough: most));
         using var place = context.Session.BeginRun();
         using var source = request.TokenizerOf.Length > 0 ? context.Session.Models.Take(request.TokenizerOf) : null;

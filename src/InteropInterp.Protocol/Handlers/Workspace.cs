@@ -15,6 +15,9 @@ public sealed record Workspace
     public ModelRoots Roots { get; init; } = ModelRoots.Anywhere;
     public ExecutionOptions Options { get; init; } = new();
 
+    /// <summary>Where models and dictionaries are loaded of which nobody says where.</summary>
+    public string Device { get; init; } = "cpu";
+
     /// <summary>Clients share this process: results always go by reference, paths are theirs, and calls may call back.</summary>
     public bool IsInProcess { get; init; }
 

@@ -1,6 +1,5 @@
 using InteropInterp.Protocol.Errors;
 using InteropInterp.Protocol.V1;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Protocol.Mapping;
@@ -33,7 +32,4 @@ public static class DataTypes
     public static DataType ToProto(ScalarType type) => FromTorch.TryGetValue(type, out var proto)
         ? proto
         : throw InterpException.Invalid("DATA_TYPE_NOT_SENT", $"A tensor of type {type} cannot be sent; these can: {string.Join(", ", FromTorch.Keys)}.");
-
-    /// <summary>"cpu" or "cuda:N".</summary>
-    public static string Name(Device device) => device.type == DeviceType.CPU ? "cpu" : $"cuda:{Math.Max(0, device.index)}";
 }

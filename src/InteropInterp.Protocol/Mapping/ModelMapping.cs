@@ -26,12 +26,13 @@ public static class ModelMapping
         [HookAxis.One] = "1",
     };
 
+    /// <param name="device">Where a message names none.</param>
     /// <exception cref="InterpException">UNKNOWN_ENUM_VALUE.</exception>
-    public static LoadOptions ToEngine(V1.LoadOptions? message, string field = "options") => message is null ? ToEngine(new V1.LoadOptions(), field) : new LoadOptions
+    public static LoadOptions ToEngine(V1.LoadOptions? message, string device = "cpu", string field = "options") => message is null ? ToEngine(new V1.LoadOptions(), device, field) : new LoadOptions
     {
         Processing = ToEngine(message.Processing),
         DataType = message.DataType == V1.DataType.Unspecified ? torch.ScalarType.Float32 : DataTypes.ToEngine(message.DataType, $"{field}.data_type"),
-        Device = message.Device.Length > 0 ? message.Device : "cpu",
+        Device = message.Device.Length > 0 ? message.Device : device,
         FirstLayers = message.HasFirstNLayers ? message.FirstNLayers : null,
         ContextLength = message.HasNCtx ? message.NCtx : null,
         DefaultPrependBos = message.HasDefaultPrependBos ? message.DefaultPrependBos : null,
@@ -100,7 +101,7 @@ public static class ModelMapping
         ConfigJson = TransformerConfigJson.Write(handle.Model.Config),
         Digest = handle.Share.Digest,
         DataType = DataTypes.ToProto(handle.Model.DataType),
-        Device = DataTypes.Name(handle.Model.Device),
+        Device = Devices.Name(handle.Model.Device),
         Processing = ToProto(handle.Model.Processing),
         Tokenizer = handle.HasTokenizer ? ToProto(handle.Tokenizer) : null,
         WeightBytes = handle.Model.WeightBytes,

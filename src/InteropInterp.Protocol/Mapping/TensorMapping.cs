@@ -22,7 +22,7 @@ public static unsafe class TensorMapping
         if (bytes != message.Data.Length)
             throw Fields.Invalid(field, "TENSOR_BYTES",
                 $"{field} has {message.Data.Length:N0} bytes; [{string.Join(", ", message.Shape)}] of {message.DataType} are {bytes:N0}.");
-        var tensor = empty([.. message.Shape], dtype);
+        var tensor = empty([.. message.Shape], dtype, CPU);
         message.Data.Span.CopyTo(new Span<byte>((void*)Blob.Address(tensor), (int)bytes));
         CheckValues(tensor, field);
         return tensor;

@@ -1,4 +1,5 @@
 using Google.Protobuf.WellKnownTypes;
+using InteropInterp.Models;
 using InteropInterp.Protocol.Mapping;
 using InteropInterp.Protocol.Sessions;
 using InteropInterp.Protocol.V1;
@@ -15,7 +16,7 @@ public sealed class StoredTensor
         (Number, Owner, Tensor) = (number, owner, tensor);
         Shape = tensor.shape;
         DataType = tensor.dtype;
-        Device = DataTypes.Name(tensor.device);
+        Device = Devices.Name(tensor.device);
         Bytes = tensor.numel() * tensor.element_size();
     }
 

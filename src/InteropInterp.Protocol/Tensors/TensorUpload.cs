@@ -36,7 +36,7 @@ public sealed unsafe class TensorUpload : IDisposable
         }
         room = store.Reserve(owner, size);
         using var scope = NewDisposeScope();
-        tensor = empty([.. header.Shape], dtype).DetachFromDisposeScope();
+        tensor = empty([.. header.Shape], dtype, CPU).DetachFromDisposeScope();
     }
 
     /// <summary>The next bytes.</summary>

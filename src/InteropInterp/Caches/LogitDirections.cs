@@ -32,7 +32,7 @@ public static class LogitDirections
     public static Tensor Of(TransformerModel model, int token, int? incorrect = null)
     {
         using var scope = NewDisposeScope();
-        return Of(model, tensor((long)token), incorrect is { } other ? tensor((long)other) : null);
+        return Of(model, tensor((long)token, device: CPU), incorrect is { } other ? tensor((long)other, device: CPU) : null);
     }
 
     /// <summary>What is added to a logit, or a difference of two, whatever the stream: b_U, and the final norm's bias times W_U.</summary>

@@ -25,7 +25,7 @@ public sealed record CompositionBaseline(double Mean, double Deviation)
         for (var i = 0; i < samples; i++)
         {
             using var step = NewDisposeScope();
-            FactoredMatrix Draw() => new(randn([width, headWidth], generator: generator), randn([headWidth, width], generator: generator));
+            FactoredMatrix Draw() => new(randn([width, headWidth], device: CPU, generator: generator), randn([headWidth, width], device: CPU, generator: generator));
             scores[i] = CompositionScores.Of(Draw(), Draw()).to(ScalarType.Float64).item<double>();
         }
         var mean = scores.Average();

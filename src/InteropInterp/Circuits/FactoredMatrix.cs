@@ -95,8 +95,8 @@ public sealed class FactoredMatrix
     /// <exception cref="InterpException">NOT_FINITE.</exception>
     public FactoredSvd Svd()
     {
-        var (qa, ra) = linalg.qr(A);
-        var (qb, rb) = linalg.qr(B.transpose(-2, -1));
+        var (qa, ra) = Qr(A);
+        var (qb, rb) = Qr(B.transpose(-2, -1));
         var core = Finite(ra.MatMul(rb.transpose(-2, -1)));
         var parts = Dispatcher.CallMany("aten::linalg_svd", "", 3, core, false, Dispatcher.Argument.None);
         return new FactoredSvd(qa.MatMul(parts[0]), parts[1], qb.MatMul(parts[2].transpose(-2, -1)));
@@ -104,12 +104,12 @@ public sealed class FactoredMatrix
 
     /// <summary>The eigenvalues of AB that are not zero by construction, those of BA: complex [..., mdim].</summary>
     /// <exception cref="InterpException">NOT_SQUARE, NOT_FINITE.</exception>
-    public Tensor Eigenvalues() => Dispatcher.Call("aten::linalg_eigvals", "", Finite(BA));
+    public Tensor Eigenvalues() => Dispatcher.Call("aten::linalg_eigvals", "", Finite(BA.Wide()));
 
     /// <summary>The Frobenius norm of AB: [...]; that of R_A R_Bᵀ.</summary>
     public Tensor Norm()
     {
-        var (left, right) = (linalg.qr(A).R, linalg.qr(B.transpose(-2, -1)).R);
+        var (left, right) = (Qr(A).R, Qr(B.transpose(-2, -1)).R);
         return left.MatMul(right.transpose(-2, -1)).square().sum([-2, -1]).sqrt();
     }
 
@@ -166,10 +166,13 @@ public sealed class FactoredMatrix
     public FactoredMatrix MoveToOuterDisposeScope() => new(A.MoveToOuterDisposeScope(), B.MoveToOuterDisposeScope());
 
     /// <summary>R_A B [..., k, rdim]: diag(S) Vᵀ up to a rotation from the left, which no norm of a product sees.</summary>
-    internal Tensor RotatedLeft() => linalg.qr(A).R.MatMul(B);
+    internal Tensor RotatedLeft() => Qr(A).R.MatMul(B.Wide());
 
     /// <summary>A R_Bᵀ [..., ldim, k]: likewise for products from the left.</summary>
-    internal Tensor RotatedRight() => A.MatMul(linalg.qr(B.transpose(-2, -1)).R.transpose(-2, -1));
+    internal Tensor RotatedRight() => A.Wide().MatMul(Qr(B.transpose(-2, -1)).R.transpose(-2, -1));
+
+    // There is none in half precision.
+    private static (Tensor Q, Tensor R) Qr(Tensor matrix) => linalg.qr(matrix.Wide());
 
     // LAPACK answers infinities and NaN with numbers.
     private static Tensor Finite(Tensor core)

@@ -1,6 +1,7 @@
 using InteropInterp.Hooks;
 using InteropInterp.Models;
 using InteropInterp.Models.Forward;
+using InteropInterp.Native.Operators;
 using InteropInterp.Plans.Checking;
 using InteropInterp.Plans.Execution;
 using InteropInterp.Tokens;
@@ -51,7 +52,7 @@ internal sealed class MetricReader(TransformerModel model, CheckedPlan plan)
             ? new FrozenScale(HookSite.LnFinalScale, FrozenScale.Of(model, unchanged).repeat([variants, 1, 1]))
             : NoHooks.Instance;
         using var layout = batch.Layout(model.Config, null, model.Device);
-        var logits = new ForwardPass(model, ModelFlags.None, hooks, layout).Unembed(residual);
+        var logits = new ForwardPass(model, ModelFlags.None, hooks, layout).Unembed(residual).Wide();
         return metric.PerRow(metric.ReadsPosition is null ? logits : logits.squeeze(1), batch.MetricRows)
             .to(ScalarType.Float64).cpu().data<double>().ToArray();
     }

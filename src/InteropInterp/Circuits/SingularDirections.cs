@@ -42,7 +42,7 @@ public sealed record SingularDirections(Tensor Values, Tensor Logits) : IDisposa
         count = (int)Math.Min(count, directions.size(-1));
         return new SingularDirections(
             values.narrow(0, 0, count).clone().DetachFromDisposeScope(),
-            model.Weights.Unembed.MatMul(directions.narrow(1, 0, count)).DetachFromDisposeScope());
+            model.Weights.Unembed.MatMul(directions.narrow(1, 0, count).to(model.DataType)).DetachFromDisposeScope());
     }
 
     /// <summary>The tokens that a direction stands for at each of its ends, strongest first.</summary>
@@ -70,7 +70,7 @@ public sealed record SingularDirections(Tensor Values, Tensor Logits) : IDisposa
         var block = $"blocks.{layer}.mlp.";
         var matrix = source == DirectionSource.MlpOut ? model.StateDict[$"{block}W_out"] : model.StateDict[$"{block}W_in"].t();
         if (source == DirectionSource.MlpIn && model.Weights.Blocks[layer].Ln2 is { } norm) matrix = matrix * norm.Weight;
-        var parts = Dispatcher.CallMany("aten::linalg_svd", "", 3, matrix, false, Dispatcher.Argument.None);
+        var parts = Dispatcher.CallMany("aten::linalg_svd", "", 3, matrix.Wide(), false, Dispatcher.Argument.None);
         return (parts[1], parts[2].t());
     }
 

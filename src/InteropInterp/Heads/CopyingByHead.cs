@@ -50,7 +50,7 @@ public static class CopyingByHead
     // [d_model, tokens]: what raises each token's logit above the vocabulary's mean, as the final norm reads it.
     private static Tensor Directions(TransformerModel model, int[] tokens)
     {
-        using var columns = LogitDirections.Of(model, tensor(Array.ConvertAll(tokens, t => (long)t)));
+        using var columns = LogitDirections.Of(model, tensor(Array.ConvertAll(tokens, t => (long)t), device: CPU));
         var mean = model.Weights.Unembed.mean([0]);
         if (model.Weights.FinalNorm is { } norm) mean = mean * norm.Weight;
         var directions = columns - mean;

@@ -21,12 +21,12 @@ public static class DetectionPattern
     };
 
     /// <summary>To the token before.</summary>
-    public static Tensor PreviousToken(Row row) => ones(row.Length, row.Length).tril(-1).triu(-1);
+    public static Tensor PreviousToken(Row row) => ones([row.Length, row.Length], device: CPU).tril(-1).triu(-1);
 
     /// <summary>To earlier occurrences of the same token.</summary>
     public static Tensor DuplicateToken(Row row)
     {
-        var ids = tensor(row.Tokens.Select(t => (long)t).ToArray());
+        var ids = tensor(row.Tokens.Select(t => (long)t).ToArray(), device: CPU);
         return ids.unsqueeze(1).eq(ids.unsqueeze(0)).to(ScalarType.Float32).tril(-1);
     }
 

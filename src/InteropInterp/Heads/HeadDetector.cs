@@ -66,7 +66,7 @@ public static class HeadDetector
 
     private static Tensor Counted(long length, HeadDetectorOptions options)
     {
-        var counted = ones(length, length);
+        var counted = ones([length, length], device: CPU);
         if (options.ExcludeBos) counted.narrow(1, 0, 1).zero_();
         return options.ExcludeCurrentToken ? counted.tril(-1) : counted;
     }

@@ -31,7 +31,7 @@ public static class PrefixMatching
             model, new Plan { Rows = rows, Captures = [new Capture("blocks.*.attn.hook_pattern") { Transform = means }] }, options, cancellation);
         using var scope = NewDisposeScope();
         // A diagonal further back belongs to fewer positions.
-        var weights = tensor(Enumerable.Range(1, repeats - 1).Select(copies => (repeats - copies) / (repeats - 1.0)).ToArray());
+        var weights = tensor(Enumerable.Range(1, repeats - 1).Select(copies => (repeats - copies) / (repeats - 1.0)).ToArray(), device: CPU);
         double[] Of(Tensor diagonals) => (diagonals.to(ScalarType.Float64).cpu() * weights).sum(-1).mean([0]).data<double>().ToArray();
         return [.. Enumerable.Range(0, model.Config.LayerCount).Select(l => Of(run[$"blocks.{l}.attn.hook_pattern.{means.Suffix}"]))];
     }

@@ -1,3 +1,5 @@
+using InteropInterp.Native;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Models;
@@ -5,46 +7,47 @@ namespace InteropInterp.Models;
 /// <summary>Devices by name.</summary>
 public static class Devices
 {
-    /// <summary>"cpu", "cuda" or "cuda:N".</summary>
+    /// <summary>"cpu", "cuda" (the first of them) or "cuda:N".</summary>
     /// <exception cref="InterpException">UNKNOWN_DEVICE, DEVICE_NOT_PRESENT: says which there are.</exception>
     public static Device Of(string name)
     {
-        Native.LibTorch.Load();
+        LibTorch.Load();
         if (name is "cpu" or "cpu:0") return CPU;
-        if (name == "cuda" || name.StartsWith("cuda:", StringComparison.Ordinal))
-        {
-            var count = cuda.is_available() ? cuda.device_count() : 0;
-            var index = 0;
-            if (name.Contains(':', StringComparison.Ordinal) && !int.TryParse(name.AsSpan(5), out index)) throw Unknown(name);
-            if (index < 0 || index >= count)
-                throw InterpException.Precondition("DEVICE_NOT_PRESENT", count == 0
-                    ? $"'{name}': this libtorch sees no CUDA device. Present: cpu."
-                    : $"'{name}' is not present; there are cpu and cuda:0 to cuda:{count - 1}.");
-            return new Device(TorchSharp.DeviceType.CUDA, index);
-        }
-        throw Unknown(name);
+        var index = 0;
+        if (name != "cuda" && !(name.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(name.AsSpan(5), out index) && index >= 0))
+            throw InterpException.Unknown("UNKNOWN_DEVICE", "device", name, Present().Append("cuda").Append("cuda:0").Distinct());
+        var count = CudaCount();
+        return index < count ? new Device(DeviceType.CUDA, index) : throw NotPresent(name, count);
     }
 
-    /// <summary>Refuses types that are not computed on a device: half precision on a CPU is fifty times slower than float32.</summary>
-    /// <exception cref="InterpException">DTYPE_NOT_COMPUTED.</exception>
-    public static void CheckComputes(string device, ScalarType type)
-    {
-        var onCpu = device.StartsWith("cpu", StringComparison.Ordinal);
-        var valid = onCpu
-            ? new[] { ScalarType.Float32, ScalarType.Float64 }
-            : [ScalarType.Float32, ScalarType.Float64, ScalarType.BFloat16, ScalarType.Float16];
-        if (!valid.Contains(type))
-            throw InterpException.Invalid("DTYPE_NOT_COMPUTED",
-                $"dtype {type} is not computed on '{device}'; {string.Join(", ", valid)} are. Files of any type load as these.");
-    }
+    /// <summary>A device's name: "cpu", "cuda:N".</summary>
+    public static string Name(Device device) =>
+        device.type == DeviceType.CUDA ? $"cuda:{Math.Max(0, device.index)}" : device.type.ToString().ToLowerInvariant();
 
     /// <summary>Names of the devices there are.</summary>
     public static IReadOnlyList<string> Present()
     {
-        Native.LibTorch.Load();
-        var count = cuda.is_available() ? cuda.device_count() : 0;
-        return ["cpu", .. Enumerable.Range(0, count).Select(i => $"cuda:{i}")];
+        LibTorch.Load();
+        return ["cpu", .. Enumerable.Range(0, CudaCount()).Select(i => $"cuda:{i}")];
     }
 
-    private static InterpException Unknown(string name) => InterpException.Unknown("UNKNOWN_DEVICE", "device", name, ["cpu", "cuda", "cuda:0"]);
+    /// <summary>Waits until everything asked of a device is done: CUDA computes behind the caller's back. For clocks.</summary>
+    public static void Synchronize(Device device)
+    {
+        if (device.type == DeviceType.CUDA) cuda.synchronize(device);
+    }
+
+    private static int CudaCount() => cuda.is_available() ? cuda.device_count() : 0;
+
+    private static InterpException NotPresent(string name, int count)
+    {
+        var info = LibTorch.Info!;
+        var why = count > 0
+            ? $"there are cpu and cuda:0{(count > 1 ? $" to cuda:{count - 1}" : "")}"
+            : info.HasCudaLibraries
+                ? "this libtorch has CUDA, but it sees no device (nvidia-smi says whether the driver does); there is cpu"
+                : "this libtorch is without CUDA; there is cpu. INTEROPINTERP_LIBTORCH names the lib folder of a Python torch 2.10 to 2.12 with CUDA";
+        return InterpException.Precondition("DEVICE_NOT_PRESENT",
+            $"The device '{name}' is not present: {why}. (libtorch {info.Version}, {info.Origin}, in {info.Folder})");
+    }
 }

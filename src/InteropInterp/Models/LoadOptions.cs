@@ -22,4 +22,8 @@ public sealed record LoadOptions
 
     /// <summary>Whether text gets a BOS in front; null: as the family says.</summary>
     public bool? DefaultPrependBos { get; init; }
+
+    /// <summary>With the device's one name: "cuda" and "cuda:0" are the same, and so is a model on them.</summary>
+    /// <exception cref="InterpException">UNKNOWN_DEVICE, DEVICE_NOT_PRESENT.</exception>
+    internal LoadOptions Resolved() => this with { Device = Devices.Name(Devices.Of(Device)) };
 }

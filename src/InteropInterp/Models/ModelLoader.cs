@@ -48,7 +48,8 @@ public static class ModelLoader
         Native.LibTorch.Load();
         config = config.Complete();
         options ??= new LoadOptions { Processing = ProcessingOptions.None };
-        var weights = RandomWeights.Make(config, config.Seed ?? 0, options.DataType);
+        // The same numbers in every type that is no wider.
+        var weights = RandomWeights.Make(config, config.Seed ?? 0, ComputeTypes.IsHalf(options.DataType) ? ScalarType.Float32 : options.DataType);
         try
         {
             return FromStateDict(config, weights, options);
@@ -62,7 +63,7 @@ public static class ModelLoader
     private static TransformerModel Build(
         TransformerConfig config, ITensorSource source, Action<WeightMap, TransformerConfig> fill, LoadOptions options, CancellationToken cancellation)
     {
-        Devices.CheckComputes(options.Device, options.DataType);
+        ComputeTypes.Check(options.Device, options.DataType);
         config = Adjusted(config.Complete(), options);
         var map = new WeightMap(source);
         fill(map, config);

@@ -42,7 +42,7 @@ public sealed class ModelStore
     /// <exception cref="InterpException">MODELS_TOO_LARGE; those of <see cref="ModelLoader"/>.</exception>
     public ModelShare Load(string name, LoadOptions? options = null, CancellationToken cancellation = default)
     {
-        options ??= new LoadOptions();
+        options = (options ?? new LoadOptions()).Resolved();
         var files = ModelFiles.Find(name);
         var key = ModelKey.Of(files, options);
         if (MaxBytes is not null && !models.Holds(key)) RequireRoom(name, ModelSize.Of(files, options.DataType));

@@ -31,7 +31,7 @@ internal sealed class CellSkips
             : unequal.dim() == 4 ? unequal.any(0).any(-1).unsqueeze(-1) : unequal.any(0).any(-1).unsqueeze(-1).unsqueeze(-1);
         // Where both see the same tokens, they differ by rounding at most.
         if (part.SharedPrefix > 0 && config.IsCausal) table.narrow(0, 0, part.SharedPrefix).zero_();
-        var flat = table.contiguous().data<bool>().ToArray();
+        var flat = table.cpu().contiguous().data<bool>().ToArray();
         var (positions, heads, sources) = ((int)table.size(0), (int)table.size(1), (int)table.size(2));
         differs = new bool[positions, heads, sources];
         Buffer.BlockCopy(flat, 0, differs, 0, flat.Length);

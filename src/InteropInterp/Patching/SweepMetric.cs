@@ -1,4 +1,5 @@
 using InteropInterp.Models.Forward;
+using InteropInterp.Native.Operators;
 using InteropInterp.Plans.Execution;
 using InteropInterp.Plans.Metrics;
 using static TorchSharp.torch;
@@ -72,7 +73,7 @@ internal sealed class SweepMetric(Sweep sweep) : IDisposable
     // [metrics][batch].
     private double[][] PerRow(Tensor residual, ForwardPass pass, RowBatch batch)
     {
-        var logits = pass.Unembed(AtRead(residual, batch), ReadsTokens);
+        var logits = pass.Unembed(AtRead(residual, batch), ReadsTokens).Wide();
         var rows = batch.MetricRows with { Columns = ReadsTokens };
         return [.. declared.Select(metric =>
         {

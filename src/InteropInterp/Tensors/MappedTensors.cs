@@ -49,7 +49,7 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
         if (entry.Type == StorageType.BOOL) CheckFlags(entry);
         using var scope = NewDisposeScope();
         using var mode = no_grad();
-        var result = empty(entry.Shape.ToArray(), dtype);
+        var result = empty(entry.Shape.ToArray(), dtype, CPU);
         HugePages.Advise(Blob.Address(result), result.numel() * result.element_size());
         if (entry.Count > 0 && decoding is null) Convert(entry, entry.Type.Torch()!.Value, result.view(-1));
         if (entry.Count > 0 && decoding is not null) Decode(entry, decoding, result.view(-1));
@@ -64,7 +64,7 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
 
     private Tensor View(TensorEntry entry, ScalarType dtype, IReadOnlyList<long> shape)
     {
-        if (entry.Length == 0) return empty(shape.ToArray(), dtype);
+        if (entry.Length == 0) return empty(shape.ToArray(), dtype, CPU);
         var reference = file.AddReference();
         var data = file.Pointer(entry.Offset, entry.Length);
         if (!IsAligned(data, dtype))
@@ -75,7 +75,7 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
 
     private Tensor CopyOf(TensorEntry entry, ScalarType dtype, IReadOnlyList<long> shape)
     {
-        var copy = empty(shape.ToArray(), dtype);
+        var copy = empty(shape.ToArray(), dtype, CPU);
         var address = Blob.Address(copy);
         HugePages.Advise(address, entry.Length);
         for (var start = 0L; start < entry.Length; start += ChunkElements)
@@ -92,7 +92,7 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
     {
         var size = entry.Type.Bits() / 8;
         var isAligned = IsAligned(file.Pointer(entry.Offset, entry.Length), stored);
-        var aligned = isAligned ? IntPtr.Zero : Blob.Address(empty(Math.Min(entry.Count, ChunkElements), stored));
+        var aligned = isAligned ? IntPtr.Zero : Blob.Address(empty(Math.Min(entry.Count, ChunkElements), stored, CPU));
         for (var start = 0L; start < entry.Count; start += ChunkElements)
         {
             using var scope = NewDisposeScope();
@@ -107,7 +107,7 @@ internal sealed class MappedTensors(MappedFile file, IReadOnlyDictionary<string,
     private void Decode(TensorEntry entry, StoredNumbers stored, Tensor result)
     {
         var direct = result.dtype == stored.Into;
-        var decoded = direct ? result : empty(Math.Min(entry.Count, ChunkElements), stored.Into);
+        var decoded = direct ? result : empty(Math.Min(entry.Count, ChunkElements), stored.Into, CPU);
         var address = Blob.Address(decoded);
         for (var start = 0L; start < entry.Count; start += ChunkElements)
         {

@@ -27,7 +27,7 @@ public sealed class InductionTrainer : IDisposable
     {
         options.Check();
         Options = options;
-        Model = Fresh(options.Config);
+        Model = Fresh(options.Config, options.Device);
         parameters = [.. PackedWeights.Of(Model.Weights)];
         foreach (var (_, tensor) in parameters) tensor.requires_grad_();
         optimiser = new AdamW(parameters, options.Optimiser);
@@ -46,12 +46,13 @@ public sealed class InductionTrainer : IDisposable
 
     /// <summary>A run that goes on where a checkpoint stands.</summary>
     /// <param name="steps">How far; null: as far as it was meant to go.</param>
+    /// <param name="device">Where, which need not be where it began.</param>
     /// <exception cref="InterpException">CHECKPOINT_INVALID; INVALID_OPTION where it has done more steps already.</exception>
-    public static InductionTrainer Resume(string path, long? steps = null)
+    public static InductionTrainer Resume(string path, long? steps = null, string device = "cpu")
     {
         Native.LibTorch.Load();
         using var checkpoint = Checkpoint.Open(path, Kind);
-        var options = Settings(checkpoint);
+        var options = Settings(checkpoint) with { Device = device };
         if (steps is { } wanted) options = options with { Steps = wanted };
         InterpException.Require(checkpoint.Step <= options.Steps, "INVALID_OPTION",
             $"'{path}' has done {checkpoint.Step} steps; it cannot be resumed to {options.Steps}.");
@@ -104,7 +105,7 @@ public sealed class InductionTrainer : IDisposable
     {
         using var scope = NewDisposeScope();
         Checkpoint.Save(path, Kind, Step, JsonSerializer.Serialize(Options),
-            State.Append(KeyValuePair.Create("losses", tensor(losses.ToArray()))));
+            State.Append(KeyValuePair.Create("losses", tensor(losses.ToArray(), device: CPU))));
     }
 
     public void Dispose()
@@ -125,9 +126,9 @@ public sealed class InductionTrainer : IDisposable
         using var mode = enable_grad();
         int rows = Options.BatchSize, length = InductionTrainerOptions.Task.Length;
         var (ids, counts) = InductionTrainerOptions.Task.Draw((ulong)Options.Seed, Step * rows, rows);
-        var tokens = tensor(ids, [rows, length]);
+        var tokens = tensor(ids, [rows, length], device: Model.Device);
         // The loss at a position is that of the next token.
-        var weights = tensor(counts, [rows, length]).narrow(1, 1, length - 1).to(ScalarType.Float32);
+        var weights = tensor(counts, [rows, length], device: Model.Device).narrow(1, 1, length - 1).to(ScalarType.Float32);
         using var layout = new RectangularLayout(Model.Config, rows, length, keyMask: null, cache: null, Model.Device);
         var pass = new ForwardPass(Model, ModelFlags.None, NoHooks.Instance, layout);
         var logits = pass.Unembed(pass.Blocks(pass.Embed(tokens), 0, Model.Config.LayerCount));
@@ -142,14 +143,15 @@ public sealed class InductionTrainer : IDisposable
     }
 
     // Absent biases cost nothing and are not trained.
-    private static TransformerModel Fresh(TransformerConfig config)
+    private static TransformerModel Fresh(TransformerConfig config, string device)
     {
         Native.LibTorch.Load();
         config = config.Complete();
         var all = RandomWeights.Make(config, config.Seed!.Value, ScalarType.Float32);
         try
         {
-            return ModelLoader.FromStateDict(config, all.Where(w => !WeightNames.IsBias(w.Key)).ToDictionary());
+            return ModelLoader.FromStateDict(config, all.Where(w => !WeightNames.IsBias(w.Key)).ToDictionary(),
+                new LoadOptions { Processing = ProcessingOptions.None, Device = device });
         }
         finally
         {

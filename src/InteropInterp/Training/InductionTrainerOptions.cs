@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using InteropInterp.Models;
 
 namespace InteropInterp.Training;
@@ -17,6 +18,10 @@ public sealed record InductionTrainerOptions
 
     /// <summary>Decides weights and data.</summary>
     public long Seed { get; init; }
+
+    /// <summary>"cpu" or "cuda:N": of the machine, not of the run, so a checkpoint may be resumed on another.</summary>
+    [JsonIgnore]
+    public string Device { get; init; } = "cpu";
 
     /// <summary>Steps between two checkpoints.</summary>
     public int CheckpointEvery { get; init; } = 500;

@@ -1,9 +1,12 @@
+using System.Text;
 using InteropInterp.Native.Loading;
 
 namespace InteropInterp.Native.Tests.Loading;
 
 public sealed class LibTorchFolderTests : IDisposable
 {
+    // As long as the name that libgomp gives itself.
+    private const string Neighbour = "libcufft.so9";
     private readonly TemporaryFolder folder = new();
 
     public void Dispose() => folder.Dispose();
@@ -103,4 +106,47 @@ public sealed class LibTorchFolderTests : IDisposable
         Assert.Equal("LIBTORCH_NOT_LOADABLE", report.Reason);
         Assert.Contains("libc10.so", report.Message, StringComparison.Ordinal);
     }
+
+    // What a CUDA torch's wheels look like: a libtorch_cuda that needs a library of a package beside torch, which no path leads to.
+    private string InstalledWithNeighbour(bool isThere)
+    {
+        var root = Installed("version.py", "__version__ = '2.10.0+cu130'\n");
+        var lib = Path.Combine(root, "lib");
+        // The name it needs is shorter than the one it needed: the string ends early.
+        var cuda = File.ReadAllBytes(Path.Combine(lib, "libtorch.so"));
+        var needed = cuda.AsSpan(cuda.AsSpan().IndexOf("libtorch_cpu.so"u8), "libtorch_cpu.so".Length);
+        needed.Clear();
+        Encoding.ASCII.GetBytes(Neighbour, needed);
+        File.WriteAllBytes(Path.Combine(lib, "libtorch_cuda.so"), cuda);
+        if (!isThere) return root;
+        var path = Path.Combine(Directory.CreateDirectory(folder.File("nvidia/cu13/lib")).FullName, Neighbour);
+        File.WriteAllBytes(path, File.ReadAllBytes(Path.Combine(lib, "libgomp-98b21ff3.so.1")));
+        ElfImage.Edit(path, image => Assert.Equal(1, image.Rename(name => name == "libgomp.so.1" ? Neighbour : null)));
+        return root;
+    }
+
+    [Fact]
+    public void Libraries_of_packages_beside_torch_are_found()
+    {
+        var report = ChildProcess.Load(("INTEROPINTERP_LIBTORCH", InstalledWithNeighbour(true)));
+        Assert.Null(report.Message);
+        Assert.Equal(("installed torch", 256.0), (report.Origin, report.Product));
+        Assert.Contains(report.Libraries!, path => path.EndsWith("/libtorch_cuda.so", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_library_that_lies_nowhere_is_named()
+    {
+        var report = ChildProcess.Load(("INTEROPINTERP_LIBTORCH", InstalledWithNeighbour(false)));
+        Assert.Equal("LIBTORCH_NOT_LOADABLE", report.Reason);
+        Assert.Contains("libtorch_cuda.so", report.Message, StringComparison.Ordinal);
+        Assert.Contains(Neighbour, report.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("libcudart.so.13: cannot open shared object file: No such file or directory", "libcudart.so.13")]
+    [InlineData("/somewhere/libtorch_cuda.so: cannot open shared object file: No such file or directory", null)]
+    [InlineData("/somewhere/libtorch_cuda.so: undefined symbol: x", null)]
+    [InlineData(null, null)]
+    public void What_the_loader_misses_is_read_from_its_words(string? error, string? name) => Assert.Equal(name, NeighbourLibraries.Missing(error));
 }

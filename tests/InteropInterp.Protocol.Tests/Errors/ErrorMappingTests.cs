@@ -38,6 +38,7 @@ public class ErrorMappingTests
         (ErrorCode, string) Of(Exception e) => (ErrorMapping.ToInterp(e).Code, ErrorMapping.ToInterp(e).Reason);
         Assert.Equal((ErrorCode.Cancelled, "CANCELLED"), Of(new TaskCanceledException()));
         Assert.Equal((ErrorCode.ResourceExhausted, "OUT_OF_MEMORY"), Of(new OutOfMemoryException()));
+        Assert.Equal((ErrorCode.ResourceExhausted, "OUT_OF_MEMORY"), Of(new ExternalException("CUDA out of memory. Tried to allocate 9.00 GiB.")));
         Assert.Equal((ErrorCode.Internal, "LIBTORCH_ERROR"), Of(new ExternalException("shape\n at C++")));
         Assert.Equal("shape", ErrorMapping.ToInterp(new ExternalException("shape\n at C++")).Text);
         Assert.Equal((ErrorCode.Internal, "INTERNAL_ERROR"), Of(new FormatException()));

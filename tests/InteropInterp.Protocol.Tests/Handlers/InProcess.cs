@@ -17,7 +17,8 @@ internal sealed class InProcess : IClientCallbacks, IDisposable
     private readonly MethodTable methods;
     private readonly Dictionary<long, Func<byte[], IMessage?>> functions = [];
 
-    public InProcess(TensorStoreOptions? tensors = null, ExecutionOptions? execution = null, long? modelBytes = null, bool hasCallbacks = true)
+    public InProcess(TensorStoreOptions? tensors = null, ExecutionOptions? execution = null, long? modelBytes = null, bool hasCallbacks = true,
+        string device = "cpu")
     {
         Tensors = new TensorStore(tensors ?? new TensorStoreOptions());
         Session = new Session("test", Tensors);
@@ -25,7 +26,7 @@ internal sealed class InProcess : IClientCallbacks, IDisposable
         methods = new MethodTable(new Workspace
         {
             Tensors = Tensors, Work = new CallerWork(), Models = Models = new ModelStore(modelBytes), Dictionaries = new DictionaryStore(), Options = execution ?? new(),
-            IsInProcess = hasCallbacks,
+            IsInProcess = hasCallbacks, Device = device,
         });
     }
 

@@ -30,6 +30,23 @@ public class ModelHandlersTests
     }
 
     [Fact]
+    public void What_names_no_device_goes_to_the_doors_own()
+    {
+        using var files = new TemporaryFolder();
+        using var client = new InProcess(device: "cuda:63");
+        var request = new LoadModelRequest { Path = TinyModel.Write(files.Path) };
+        Assert.Equal("DEVICE_NOT_PRESENT", client.Refused(request));
+        Assert.Equal("DEVICE_NOT_PRESENT", client.Refused(new CreateModelRequest { ConfigJson = TinyModel.Json() }));
+        foreach (var name in new[] { "cpu", "cpu:0" })
+        {
+            request.Options = new V1.LoadOptions { Device = name };
+            Assert.Equal("cpu", client.Call<LoadModelResponse>(request).Model.Device);
+        }
+        // One device of two names holds one model.
+        Assert.Equal(1, client.Models.Count);
+    }
+
+    [Fact]
     public void A_state_dict_makes_the_model_whose_it_was()
     {
         using var client = new InProcess();

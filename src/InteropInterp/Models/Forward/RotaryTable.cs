@@ -64,7 +64,7 @@ internal sealed class RotaryTable(TransformerConfig config, ScalarType dtype, De
                 at++;
             }
         using var scope = NewDisposeScope();
-        Tensor Make(double[] values) => tensor(values, [rows, frequencies.Length]).to(dtype, device).DetachFromDisposeScope();
+        Tensor Make(double[] values) => tensor(values, [rows, frequencies.Length], device: CPU).to(dtype, device).DetachFromDisposeScope();
         Dispose();
         table = (Make(cos), Make(sin));
     }

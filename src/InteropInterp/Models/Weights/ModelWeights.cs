@@ -43,12 +43,17 @@ public sealed record BlockWeights(NormWeights? Ln1, AttentionWeights Attention, 
 {
     public IEnumerable<Tensor?> Tensors =>
         (Ln1?.Tensors ?? []).Concat(Attention.Tensors).Concat(Ln2?.Tensors ?? []).Concat(Mlp?.Tensors ?? []);
+
+    /// <summary>The same weights, each replaced by another.</summary>
+    internal BlockWeights Map(Func<Tensor, Tensor> other) => new(Ln1?.Map(other), Attention.Map(other), Ln2?.Map(other), Mlp?.Map(other));
 }
 
 /// <summary>Scale and shift of a norm, each [width].</summary>
 public sealed record NormWeights(Tensor Weight, Tensor? Bias) : IDisposable
 {
     public IEnumerable<Tensor?> Tensors => [Weight, Bias];
+
+    internal NormWeights Map(Func<Tensor, Tensor> other) => new(other(Weight), Bias is null ? null : other(Bias));
 
     public void Dispose()
     {
@@ -64,6 +69,9 @@ public sealed record NormWeights(Tensor Weight, Tensor? Bias) : IDisposable
 public sealed record AttentionWeights(Tensor Qkv, Tensor? QkvBias, Tensor Output, Tensor? OutputBias)
 {
     public IEnumerable<Tensor?> Tensors => [Qkv, QkvBias, Output, OutputBias];
+
+    internal AttentionWeights Map(Func<Tensor, Tensor> other) =>
+        new(other(Qkv), QkvBias is null ? null : other(QkvBias), other(Output), OutputBias is null ? null : other(OutputBias));
 }
 
 /// <param name="In">[d_mlp, d_model]; gated: [2 d_mlp, d_model], the gate first.</param>
@@ -75,4 +83,10 @@ public sealed record AttentionWeights(Tensor Qkv, Tensor? QkvBias, Tensor Output
 public sealed record MlpWeights(Tensor In, Tensor? InBias, Tensor? PostBias, NormWeights? Norm, Tensor Out, Tensor? OutBias)
 {
     public IEnumerable<Tensor?> Tensors => new[] { In, InBias, PostBias, Out, OutBias }.Concat(Norm?.Tensors ?? []);
+
+    internal MlpWeights Map(Func<Tensor, Tensor> other)
+    {
+        Tensor? Optional(Tensor? t) => t is null ? null : other(t);
+        return new(other(In), Optional(InBias), Optional(PostBias), Norm?.Map(other), other(Out), Optional(OutBias));
+    }
 }

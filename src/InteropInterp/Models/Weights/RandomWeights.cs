@@ -20,8 +20,8 @@ internal static class RandomWeights
         {
             var isNorm = name.EndsWith(".w", StringComparison.Ordinal);
             var tensor = name.Contains("W_", StringComparison.Ordinal)
-                ? randn(shape, dtype, generator: generator).mul(deviation)
-                : isNorm ? ones(shape, dtype) : zeros(shape, dtype);
+                ? randn(shape, dtype, CPU, generator: generator).mul(deviation)
+                : isNorm ? ones(shape, dtype, CPU) : zeros(shape, dtype, CPU);
             result[name] = tensor.DetachFromDisposeScope();
         }
         return result;

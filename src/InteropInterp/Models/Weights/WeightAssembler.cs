@@ -13,6 +13,7 @@ internal sealed class WeightAssembler : IDisposable
     private readonly WeightReader reader;
     private readonly WeightProcessing processing;
     private readonly Device device;
+    private readonly ScalarType dtype;
     private readonly Dictionary<string, long[]> shapes;
     private readonly HashSet<string> converted = [];
 
@@ -21,7 +22,9 @@ internal sealed class WeightAssembler : IDisposable
         this.config = config;
         this.map = map;
         this.device = device;
-        reader = new WeightReader(map, dtype);
+        this.dtype = dtype;
+        // Half types are processed in float32 and rounded once.
+        reader = new WeightReader(map, ComputeTypes.IsHalf(dtype) ? ScalarType.Float32 : dtype);
         processing = new WeightProcessing(config, options);
         shapes = WeightNames.All(config, optional: true).ToDictionary(n => n.Name, n => n.Shape);
     }
@@ -61,7 +64,7 @@ internal sealed class WeightAssembler : IDisposable
         var embed = Own(w["embed.W_E"], TakeOver("embed.W_E"));
         var positions = Optional(w, "pos_embed.W_pos");
         processing.Embedding(embed, positions);
-        return (embed, positions);
+        return (Rounded(embed), positions is null ? null : Rounded(positions));
     }
 
     private BlockWeights Block(string block)
@@ -69,7 +72,7 @@ internal sealed class WeightAssembler : IDisposable
         using var scope = NewDisposeScope();
         var w = Read(n => n.StartsWith(block, StringComparison.Ordinal));
         return processing.Block(
-            new BlockWeights(Norm(w, block + "ln1"), Attention(w, block), Norm(w, block + "ln2"), config.HasMlp ? Mlp(w, block) : null));
+            new BlockWeights(Norm(w, block + "ln1"), Attention(w, block), Norm(w, block + "ln2"), config.HasMlp ? Mlp(w, block) : null)).Map(Rounded);
     }
 
     private (NormWeights?, Tensor, Tensor?) Unembedding(Tensor embed)
@@ -80,7 +83,7 @@ internal sealed class WeightAssembler : IDisposable
         var w = Read(n => n.StartsWith("ln_final.", StringComparison.Ordinal) || n == "unembed.b_U" || (n == "unembed.W_U" && !shared));
         var unembed = shared ? embed : Matrix(w["unembed.W_U"], TakeOver("unembed.W_U"));
         var (norm, bias) = processing.Unembedding(Norm(w, "ln_final"), unembed, Optional(w, "unembed.b_U"));
-        return (norm, unembed, bias);
+        return (norm?.Map(Rounded), shared ? embed : Rounded(unembed), bias is null ? null : Rounded(bias));
     }
 
     private AttentionWeights Attention(Dictionary<string, Tensor> w, string block)
@@ -90,7 +93,7 @@ internal sealed class WeightAssembler : IDisposable
         var qkv = cat([.. names.Select(n => w[n.Weight].transpose(0, 1).flatten(1))], 1);
         Tensor? bias = null;
         if (names.Any(n => w.ContainsKey(n.Bias)))
-            bias = cat([.. names.Select(n => (w.TryGetValue(n.Bias, out var b) ? b : zeros(shapes[n.Bias], qkv.dtype)).reshape(-1))], 0);
+            bias = cat([.. names.Select(n => (w.TryGetValue(n.Bias, out var b) ? b : zeros(shapes[n.Bias], qkv.dtype, qkv.device)).reshape(-1))], 0);
         // [head, d_head, d] -> [head · d_head, d].
         var output = w[block + "attn.W_O"].reshape(-1, config.ModelWidth);
         return new AttentionWeights(
@@ -111,7 +114,7 @@ internal sealed class WeightAssembler : IDisposable
     private Tensor? Both(Dictionary<string, Tensor> w, string first, string second)
     {
         if (!w.ContainsKey(first) && !w.ContainsKey(second)) return null;
-        Tensor Get(string name) => w.TryGetValue(name, out var t) ? t : zeros(shapes[name], w.Values.First().dtype);
+        Tensor Get(string name) => w.TryGetValue(name, out var t) ? t : zeros(shapes[name], w.Values.First().dtype, w.Values.First().device);
         return Own(cat([Get(first), Get(second)], 0), isOwn: true);
     }
 
@@ -141,6 +144,13 @@ internal sealed class WeightAssembler : IDisposable
         // A copy is made unless one was made already: by a conversion, or just now by contiguous().
         var result = t.is_contiguous() && !isOwn ? t.clone() : t.contiguous();
         return (result.device.Equals(device) ? result.alias() : result.to(device)).DetachFromDisposeScope();
+    }
+
+    // A finished weight in the compute type, laid out in memory as before.
+    private Tensor Rounded(Tensor finished)
+    {
+        if (finished.dtype == dtype) return finished;
+        using (finished) return finished.to(dtype).DetachFromDisposeScope();
     }
 
     private Dictionary<string, Tensor> Read(Func<string, bool> wanted)

@@ -34,6 +34,8 @@ internal sealed class RunOutputs(CheckedPlan plan) : IDisposable
 
         if (wanted.Logits == LogitsWanted.All) logits.Add(Keep(scores));
         else if (wanted.Logits == LogitsWanted.Last) logits.Add(Keep(isOne ? scores : At(scores, batch.Position(-1))));
+        // What is kept is the model's own type; what is computed from logits is not computed in half precision.
+        scores = scores.Wide();
         if (wanted.Loss || wanted.LossPerToken) AddLoss(scores.detach(), batch.MetricRows, wanted);
         if (metric is null) return;
         var values = metric.PerRow(metric.ReadsPosition is null ? scores : (isOne ? scores : At(scores, batch.Position(position))).squeeze(1),

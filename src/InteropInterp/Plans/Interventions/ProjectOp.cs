@@ -24,7 +24,8 @@ public sealed record ProjectOp(Tensor Directions, bool Keep = false) : Intervent
     public override Tensor Apply(Tensor region, OpInput input)
     {
         // Q of a QR factorisation: [last axis, count], orthonormal.
-        var (basis, _) = linalg.qr(Directions.to(region.dtype, region.device).t());
+        var (basis, _) = linalg.qr(Directions.to(region.dtype, region.device).Wide().t());
+        basis = basis.to(region.dtype);
         var within = region.MatMul(basis).MatMul(basis.t());
         return Keep ? within : region - within;
     }
