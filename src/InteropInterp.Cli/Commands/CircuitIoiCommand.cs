@@ -38,7 +38,7 @@ internal static class CircuitIoiCommand
         var command = new Command("ioi", "find the heads that tell who is meant (indirect objects), and how well they explain it")
         {
             Model, Report, Edges, Prompts, Recovered, Seed, Json,
-        };
+        }.WithModelOptions();
         command.SetAction(parsed => Run(session, parsed));
         return command;
     }
@@ -49,7 +49,7 @@ internal static class CircuitIoiCommand
         var path = parsed.GetValue(Report)!;
         var options = Defaults with { Recovered = parsed.GetValue(Recovered), Seed = parsed.GetValue(Seed) };
         options.Check();
-        using var model = HookedTransformer.FromPretrained(parsed.GetValue(Model)!, cancellation: session.Cancellation);
+        using var model = HookedTransformer.FromPretrained(parsed.GetValue(Model)!, ModelOptions.Of(parsed), session.Cancellation);
         var prompts = IndirectObjectPrompts.For(model.Tokenizer, parsed.GetValue(Prompts), options.Seed);
         var circuit = ProgressBar.Run(bar => IndirectObjectCircuitStudy.Run(
             model, prompts, options, p => bar.Report(p.What, p.Done, p.Total), session.Cancellation));

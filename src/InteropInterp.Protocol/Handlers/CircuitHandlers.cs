@@ -79,7 +79,7 @@ public sealed class CircuitHandlers(Workspace workspace)
         return new FindCircuitResponse
         {
             Mask = results.Give(CircuitMapping.Mask(found.Circuit).DetachFromDisposeScope()),
-            Effects = results.Give(tensor(found.Effects.Values).DetachFromDisposeScope()),
+            Effects = results.Give(tensor(found.Effects.Values, device: CPU).DetachFromDisposeScope()),
             Distance = found.Distance,
             Runs = found.Runs,
         };

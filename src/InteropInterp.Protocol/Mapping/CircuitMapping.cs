@@ -66,7 +66,7 @@ public static class CircuitMapping
         var graph = circuit.Graph;
         var mask = new bool[graph.Senders.Count, graph.Receivers.Count];
         foreach (var (sender, receiver) in circuit.Edges) mask[sender, receiver] = true;
-        return tensor(mask);
+        return tensor(mask, device: CPU);
     }
 
     public static V1.GetResidualGraphResponse ToProto(ResidualGraph graph)
