@@ -16,7 +16,7 @@ def test_first_look_runs_as_written():
 
 def test_ioi_circuit_runs_as_written_and_its_parts_hang_together():
     model = shared("models", "09_smollm2_135m", "SmolLM2-135M-Instruct.Q4_1.gguf")
-    told = run((PACKAGE / "examples" / "ioi_circuit.py").read_text(), environment(), str(model), "4").splitlines()
+    told = run((PACKAGE / "examples" / "ioi_circuit.py").read_text(), environment(), str(model), "4", timeout=600).splitlines()
     solved, attributed, alone, logits, queries, *sizes = told
     difference = float(re.search(r"logit difference (-?[\d.]+)", solved).group(1))
     assert difference > 0 and abs(float(re.search(r"(-?[\d.]+) in all", attributed).group(1)) - difference) < 0.02
