@@ -34,7 +34,8 @@ def test_an_ablated_node_is_a_hook(tiny, tokens, other_tokens, graph):
     for node, point, heads in [("a0.h1", "blocks.0.attn.hook_z", [1]), ("m1", "blocks.1.hook_mlp_out", None)]:
         circuit = graph.all().without(node)
         assert len(circuit) < sum(graph.reaching) and node not in circuit.nodes
-        for ablation, op in [("zero", ops.zero), (patching.mean(other_tokens), ops.mean), (other_tokens, ops.patch)]:
+        for ablation, op in [("zero", ops.zero), (patching.mean(other_tokens), ops.mean), (other_tokens, ops.patch),
+                             (tiny.run_with_cache(other_tokens)[1], ops.patch)]:
             hook = op(heads=heads) if op is ops.zero else op(other_tokens, heads=heads)
             with tiny.hooks(fwd_hooks=[(point, hook)]):
                 expected = np.mean(np.asarray(tiny.measure(tokens, METRIC)))
@@ -149,7 +150,7 @@ def test_mistakes_with_circuits_are_named(engine, tiny, tokens, other_tokens, gr
             (lambda: circuits.evaluate(tiny, [], tokens, "zero", METRIC), errors.InvalidArgumentError, "at least one circuit"),
             (lambda: circuits.evaluate(tiny, ["a0.h0"], tokens, "zero", METRIC), errors.InvalidArgumentError, "a Circuit is expected"),
             (lambda: circuits.evaluate(tiny, graph.all(), tokens, "mean", METRIC), errors.InterpError, "token"),
-            (lambda: circuits.evaluate(tiny, graph.all(), tokens, {}, lambda logits: 0), errors.InvalidArgumentError, "metric is a function"),
+            (lambda: circuits.evaluate(tiny, graph.all(), tokens, "zero", lambda logits: 0), errors.InvalidArgumentError, "metric is a function"),
             (lambda: circuits.evaluate(tiny, graph.all(), tokens, other_tokens[:, :5], METRIC), errors.InvalidArgumentError, "5"),
             (lambda: circuits.acdc(tiny, tokens, None, METRIC, 0.1), errors.InvalidArgumentError, "ablation is a NoneType"),
             (lambda: circuits.acdc(tiny, tokens, other_tokens, METRIC, float("nan")), errors.InvalidArgumentError, "threshold"),

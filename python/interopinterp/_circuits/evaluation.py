@@ -136,7 +136,7 @@ def acdc(model: Any, prompts: Any, ablation: Any, metric: Any, threshold: float)
 
     prompts    token ids [batch, pos] or texts, of one length
     ablation   what an ablated edge carries: what corrupted prompts read, row for row; patching.mean(tokens); patching.resample(tokens);
-               or "zero"
+               "zero"; or a cache (or dict) with z, mlp_out and the first resid_pre of the prompts' shape
     metric     one of interopinterp.metrics; with kl_divergence(the prompts' own logits) it is the paper's
     threshold  by how much the distance of the metric from the whole model's may grow for leaving an edge out
     """
@@ -232,12 +232,23 @@ def _task(model: Any, loans: Any, prompts: Any, ablation: Any, metric: Any) -> p
         sources.run_plan(model, loans, task.resample.reference, ablation.tokens)
     elif isinstance(ablation, str) and ablation == "zero":
         task.zero.SetInParent()
-    elif ablation is None or callable(ablation) or hasattr(ablation, "cache_dict"):
+    elif isinstance(ablation, Mapping) or hasattr(ablation, "cache_dict"):
+        for point in _points(model):
+            task.cache.activations[point].CopyFrom(loans.tensor(ablation[point]))
+    elif ablation is None or callable(ablation):
         raise InvalidArgumentError("CIRCUIT_ABLATION", f"The ablation is a {type(ablation).__name__}; what corrupted prompts read "
-                                   "(tokens or texts), patching.mean(tokens), patching.resample(tokens, seed) or 'zero' is expected.")
+                                   "(tokens or texts), patching.mean(tokens), patching.resample(tokens, seed), 'zero' or a cache is "
+                                   "expected.")
     else:
         sources.run_plan(model, loans, task.corrupt, ablation)
     return task
+
+
+def _points(model: Any) -> list[str]:
+    """Where senders' outputs stand."""
+    layers = range(model.cfg.n_layers)
+    mlps = [] if model.cfg.attn_only else [f"blocks.{layer}.hook_mlp_out" for layer in layers]
+    return ["blocks.0.hook_resid_pre", *(f"blocks.{layer}.attn.hook_z" for layer in layers), *mlps]
 
 
 def _write(told: pb.Circuit, circuit: Any, loans: Any) -> None:

@@ -20,7 +20,8 @@ public static class CircuitMapping
                 AblationOneofCase.Zero => new SweepZero(),
                 AblationOneofCase.Mean => SweepMapping.ToEngine(message.Mean, references, $"{field}.mean"),
                 AblationOneofCase.Resample => SweepMapping.ToEngine(message.Resample, references, $"{field}.resample"),
-                _ => throw Fields.Missing($"{field}.ablation", "corrupted prompts, zero, a mean or a resample"),
+                AblationOneofCase.Cache => SweepMapping.ToEngine(message.Cache, references, $"{field}.cache"),
+                _ => throw Fields.Missing($"{field}.ablation", "corrupted prompts, zero, a mean, a resample or a cache"),
             },
             Metric = AttributionMapping.Metric(message.Metric, references, $"{field}.metric"),
         };
@@ -41,6 +42,9 @@ public static class CircuitMapping
                 break;
             case SweepResample resample:
                 message.Resample = SweepMapping.ToProto(resample, writer);
+                break;
+            case SweepFromCache cache:
+                message.Cache = SweepMapping.ToProto(cache, writer);
                 break;
             default:
                 message.Zero = new V1.ZeroOp();

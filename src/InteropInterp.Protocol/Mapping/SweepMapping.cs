@@ -33,8 +33,7 @@ public static class SweepMapping
             Source = message.SourceCase switch
             {
                 SourceOneofCase.Run => new SweepFromRun(PlanMapping.ToEngine(message.Run, references, $"{field}.run")),
-                SourceOneofCase.Cache => new SweepFromCache(
-                    message.Cache.Activations.ToDictionary(a => a.Key, a => references.Tensor(a.Value, $"{field}.cache.activations[\"{a.Key}\"]"))),
+                SourceOneofCase.Cache => ToEngine(message.Cache, references, $"{field}.cache"),
                 SourceOneofCase.Zero => new SweepZero(),
                 SourceOneofCase.Mean => ToEngine(message.Mean, references, $"{field}.mean"),
                 SourceOneofCase.Resample => ToEngine(message.Resample, references, $"{field}.resample"),
@@ -86,8 +85,7 @@ public static class SweepMapping
                 message.Run = PlanMapping.ToProto(run.Run, writer);
                 break;
             case SweepFromCache cache:
-                message.Cache = new V1.ActivationMap();
-                foreach (var (point, activation) in cache.Activations) message.Cache.Activations[point] = writer.Tensor(activation);
+                message.Cache = ToProto(cache, writer);
                 break;
             case SweepMean mean:
                 message.Mean = ToProto(mean, writer);
@@ -105,6 +103,16 @@ public static class SweepMapping
         message.MoreMetrics.AddRange(value.MoreMetrics.Select(m => ObjectiveMapping.ToProto(m, writer)));
         if (value.Metric is { } metric) message.Declared = ObjectiveMapping.ToProto(metric, writer);
         else message.Callback = new V1.CallbackOp { Id = callback };
+        return message;
+    }
+
+    internal static SweepFromCache ToEngine(V1.ActivationMap message, IReferences references, string field) => new(
+        message.Activations.ToDictionary(a => a.Key, a => references.Tensor(a.Value, $"{field}.activations[\"{a.Key}\"]")));
+
+    internal static V1.ActivationMap ToProto(SweepFromCache value, IReferenceWriter writer)
+    {
+        var message = new V1.ActivationMap();
+        foreach (var (point, activation) in value.Activations) message.Activations[point] = writer.Tensor(activation);
         return message;
     }
 
