@@ -22,11 +22,11 @@ from interopinterp.client import Client, connect, local
 from interopinterp.model_bridge import TransformerBridge
 from interopinterp.sae import SAE
 from interopinterp.SVDInterpreter import SVDInterpreter
-from interopinterp import circuits, evals, head_detector, heads, hook_points, patching, tools, utils, views  # noqa: F401,E402
+from interopinterp import circuits, evals, head_detector, heads, hook_points, neurons, patching, streams, tools, utils, views  # noqa: F401,E402
 
 __all__ = [
     "ActivationCache", "Client", "FactoredMatrix", "HookedRootModule", "HookedTransformer", "HookedTransformerConfig", "InterpError",
     "InterpWarning", "SAE", "SVDInterpreter", "TransformerBridge", "TransformerLensKeyValueCache", "__version__", "circuits", "connect",
-    "errors", "evals", "head_detector", "heads", "hook_points", "local", "metrics", "ops", "patching", "results_as", "tools", "utilities",
-    "utils", "views"]
+    "errors", "evals", "head_detector", "heads", "hook_points", "local", "metrics", "neurons", "ops", "patching", "results_as",
+    "streams", "tools", "utilities", "utils", "views"]
 __version__ = "0.1.0"

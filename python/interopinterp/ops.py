@@ -25,7 +25,7 @@ from interopinterp import _pb as pb
 from interopinterp import _selection as selection
 from interopinterp.errors import InvalidArgumentError, unknown
 
-__all__ = ["Op", "add", "feature", "mean", "noise", "patch", "project", "scale", "set", "splice", "steer", "zero"]
+__all__ = ["Op", "add", "feature", "mean", "noise", "patch", "project", "resample", "scale", "set", "splice", "steer", "zero"]
 _WHERE = ("rows", "pos", "heads", "last", "from_step", "to_step")
 
 
@@ -133,6 +133,15 @@ def noise(deviation: float = 3.0, seed: int | None = None, absolute: bool = Fals
     return Op("noise", where, {"deviation": deviation, "seed": seed, "absolute": absolute})
 
 
+def resample(samples: Any, seed: int | None = None, **where: Any) -> Op:
+    """At each row and position one of some activations, drawn at random (resample ablation); the same draws at every point.
+
+    samples  [samples, heads (where there are), last axis]: of a stream, result[point]["samples"]
+    seed     None: the run's
+    """
+    return Op("resample", where, {"samples": _array("resample", samples), "seed": seed})
+
+
 def _array(name: str, value: Any) -> Any:
     array = value if arrays.is_array(value) else np.asarray(value, dtype=np.float32)
     if not arrays.is_torch(array) and np.asarray(array).dtype.kind not in "fiub":
@@ -194,10 +203,16 @@ def _write_noise(op: Op, intervention: pb.Intervention, scope: Any) -> None:
     intervention.noise.CopyFrom(pb.NoiseOp(deviation=values["deviation"], is_absolute=values["absolute"], seed=values["seed"]))
 
 
+def _write_resample(op: Op, intervention: pb.Intervention, scope: Any) -> None:
+    intervention.resample.samples.CopyFrom(scope.loans.tensor(op.values["samples"]))
+    if op.values["seed"] is not None:
+        intervention.resample.seed = op.values["seed"]
+
+
 _WRITERS = {
     "zero": lambda op, intervention, scope: intervention.zero.CopyFrom(pb.ZeroOp()),
     "scale": lambda op, intervention, scope: intervention.scale.CopyFrom(pb.ScaleOp(factor=op.values["factor"])),
     "set": _write_value, "add": _write_value, "mean": _write_mean, "patch": _write_patch, "project": _write_project,
-    "splice": _write_splice, "feature": _write_feature, "noise": _write_noise,
+    "splice": _write_splice, "feature": _write_feature, "noise": _write_noise, "resample": _write_resample,
     "steer": lambda op, intervention, scope: intervention.steer.CopyFrom(
         pb.SteerOp(dictionary=scope.dictionary(op.values["sae"]), feature=op.values["feature"], amount=op.values["amount"]))}

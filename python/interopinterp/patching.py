@@ -31,7 +31,7 @@ from interopinterp._patching.partial import SweepInterrupted  # noqa: F401
 from interopinterp._patching.paths import (  # noqa: F401
     PathResult, get_act_patch_direct_path, get_act_patch_direct_path_all_sources, path_patch)
 from interopinterp._patching.result import MetricTable, Statistics, SweepResult  # noqa: F401
-from interopinterp._patching.sources import mean, resample  # noqa: F401
+from interopinterp._patching.sources import mean, means, resample, samples  # noqa: F401
 from interopinterp._patching.sweep import contrast, sweep  # noqa: F401
 from interopinterp._progress import Bar
 from interopinterp.errors import InvalidArgumentError, unknown

@@ -28,7 +28,7 @@ internal static class EngineServices
     [
         ModelService.Descriptor, TokenService.Descriptor, RunService.Descriptor, AnalysisService.Descriptor, CircuitService.Descriptor,
         WeightService.Descriptor, HeadService.Descriptor, LensService.Descriptor, ProgressService.Descriptor, TensorService.Descriptor,
-        DictionaryService.Descriptor, ServerService.Descriptor,
+        DictionaryService.Descriptor, StreamService.Descriptor, NeuronService.Descriptor, ServerService.Descriptor,
     ];
 
     public static void AddEngine(this IServiceCollection services, ServerOptions options)

@@ -15,17 +15,25 @@ public class ArrowsTests
         ["InteropInterp.Native"] = [],
         ["InteropInterp"] = ["InteropInterp.Native"],
         ["InteropInterp.Dictionaries"] = ["InteropInterp.Native", "InteropInterp"],
-        ["InteropInterp.Protocol"] = ["InteropInterp.Native", "InteropInterp", "InteropInterp.Dictionaries"],
-        ["InteropInterp.Server"] = ["InteropInterp.Native", "InteropInterp", "InteropInterp.Dictionaries", "InteropInterp.Protocol"],
-        ["InteropInterp.Python"] = ["InteropInterp.Native", "InteropInterp", "InteropInterp.Dictionaries", "InteropInterp.Protocol"],
+        ["InteropInterp.Corpora"] = ["InteropInterp.Native", "InteropInterp"],
+        ["InteropInterp.Protocol"] = ["InteropInterp.Native", "InteropInterp", "InteropInterp.Dictionaries", "InteropInterp.Corpora"],
+        ["InteropInterp.Server"] =
+        [
+            "InteropInterp.Native", "InteropInterp", "InteropInterp.Dictionaries", "InteropInterp.Corpora", "InteropInterp.Protocol",
+        ],
+        ["InteropInterp.Python"] =
+        [
+            "InteropInterp.Native", "InteropInterp", "InteropInterp.Dictionaries", "InteropInterp.Corpora", "InteropInterp.Protocol",
+        ],
         ["interp"] =
         [
-            "InteropInterp.Native", "InteropInterp", "InteropInterp.Dictionaries", "InteropInterp.Protocol", "InteropInterp.Server",
+            "InteropInterp.Native", "InteropInterp", "InteropInterp.Dictionaries", "InteropInterp.Corpora", "InteropInterp.Protocol",
+            "InteropInterp.Server",
         ],
     };
 
     // What is built on plans.
-    private static readonly string[] Analysis = ["Patching", "Caches", "Lenses", "Circuits", "Attribution", "Heads", "Training", "Studies", "Reports"];
+    private static readonly string[] Analysis = ["Patching", "Caches", "Lenses", "Circuits", "Attribution", "Heads", "Training", "Streams", "Neurons", "Studies", "Reports"];
 
     // Within the engine: what a folder must not know of.
     private static readonly Dictionary<string, string[]> Folders = new()
@@ -36,13 +44,15 @@ public class ArrowsTests
         ["Models"] = ["Plans", "Generation", .. Analysis],
         ["Plans"] = [.. Analysis],
         ["Generation"] = [.. Analysis],
-        ["Patching"] = ["Generation", "Caches", "Lenses", "Circuits", "Heads", "Training", "Attribution", "Studies", "Reports"],
-        ["Caches"] = ["Generation", "Patching", "Lenses", "Circuits", "Heads", "Training", "Attribution", "Studies", "Reports"],
-        ["Lenses"] = ["Patching", "Circuits", "Heads", "Attribution", "Studies", "Reports"],
-        ["Circuits"] = ["Generation", "Lenses", "Training", "Attribution", "Studies", "Reports"],
-        ["Heads"] = ["Patching", "Lenses", "Circuits", "Training", "Attribution", "Studies", "Reports"],
-        ["Attribution"] = ["Generation", "Caches", "Lenses", "Heads", "Training", "Studies", "Reports"],
-        ["Training"] = ["Patching", "Studies", "Reports"],
+        ["Patching"] = ["Generation", "Caches", "Lenses", "Circuits", "Heads", "Training", "Attribution", "Streams", "Neurons", "Studies", "Reports"],
+        ["Caches"] = ["Generation", "Patching", "Lenses", "Circuits", "Heads", "Training", "Attribution", "Streams", "Neurons", "Studies", "Reports"],
+        ["Lenses"] = ["Patching", "Circuits", "Heads", "Attribution", "Streams", "Neurons", "Studies", "Reports"],
+        ["Circuits"] = ["Generation", "Lenses", "Training", "Attribution", "Streams", "Neurons", "Studies", "Reports"],
+        ["Heads"] = ["Patching", "Lenses", "Circuits", "Training", "Attribution", "Streams", "Neurons", "Studies", "Reports"],
+        ["Attribution"] = ["Generation", "Caches", "Lenses", "Heads", "Training", "Streams", "Neurons", "Studies", "Reports"],
+        ["Training"] = ["Patching", "Streams", "Neurons", "Studies", "Reports"],
+        ["Streams"] = ["Generation", "Patching", "Caches", "Lenses", "Circuits", "Heads", "Attribution", "Neurons", "Studies", "Reports"],
+        ["Neurons"] = ["Generation", "Caches", "Lenses", "Circuits", "Heads", "Attribution", "Training", "Streams", "Studies", "Reports"],
         ["Studies"] = ["Reports"],
     };
 

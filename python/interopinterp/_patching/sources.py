@@ -8,7 +8,7 @@ from typing import Any, Mapping
 from interopinterp import _pb as pb
 from interopinterp._model import inputs
 from interopinterp._plan import PlanScope
-from interopinterp.errors import InvalidArgumentError
+from interopinterp.errors import InvalidArgumentError, unknown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +42,28 @@ def resample(tokens: Any, seed: int = 0) -> Resample:
     return Resample(tokens, seed)
 
 
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """Means or samples by hook point; patching.means and patching.samples make it."""
+
+    values: Mapping[str, Any]
+    seed: int | None = None
+
+
+def means(given: Any) -> Known:
+    """Means that are known already, over many texts (mean ablation): of a streams.StreamResult, or {hook point: [unit] or [pos, unit]}."""
+    return Known(given.all("mean") if hasattr(given, "all") else dict(given))
+
+
+def samples(given: Any, seed: int = 0) -> Known:
+    """For each row and position one of some sampled activations (resample ablation). Points draw the same ones, so that what was sampled
+    together stays together.
+
+    given  a streams.StreamResult with streams.sample(count) at the points, or {hook point: [samples, unit]}
+    """
+    return Known(given.all("samples") if hasattr(given, "all") else dict(given), seed)
+
+
 def run_plan(model: Any, loans: Any, plan: pb.Plan, tokens: Any) -> None:
     """Writes a run of other tokens into a request, with the hooks and SAEs that stay in the model."""
     given = tokens if isinstance(tokens, inputs.Input) else inputs.read(model, tokens)
@@ -56,6 +78,14 @@ def write(source: Any, model: Any, loans: Any, sweep: pb.Sweep, points: list[str
     elif isinstance(source, Resample):
         sweep.resample.seed = source.seed
         run_plan(model, loans, sweep.resample.reference, source.tokens)
+    elif isinstance(source, Known):
+        into = sweep.means.activations if source.seed is None else sweep.samples.samples
+        if source.seed is not None:
+            sweep.samples.seed = source.seed
+        for point in points:
+            if point not in source.values:
+                raise unknown("STREAM_LACKS_POINT", f"{'mean' if source.seed is None else 'sample'} of a stream:", point, source.values)
+            into[point].CopyFrom(loans.tensor(source.values[point]))
     elif isinstance(source, str) and source == "zero":
         sweep.zero.SetInParent()
     elif isinstance(source, Mapping) or hasattr(source, "cache_dict"):
@@ -63,6 +93,7 @@ def write(source: Any, model: Any, loans: Any, sweep: pb.Sweep, points: list[str
             sweep.cache.activations[point].CopyFrom(loans.tensor(source[point]))
     elif source is None or callable(source):
         raise InvalidArgumentError("SWEEP_SOURCE", f"The source is a {type(source).__name__}; a cache, what another run reads (tokens or "
-                                   "texts), 'zero', patching.mean(tokens) or patching.resample(tokens, seed) is expected.")
+                                   "texts), 'zero', patching.mean(tokens), patching.resample(tokens, seed), or patching.means or patching.samples of a "
+                                   "stream is expected.")
     else:
         run_plan(model, loans, sweep.run, source)

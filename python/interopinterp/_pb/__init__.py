@@ -6,10 +6,12 @@ from interopinterp._pb.dictionaries_pb2 import *  # noqa: F401,F403
 from interopinterp._pb.heads_pb2 import *  # noqa: F401,F403
 from interopinterp._pb.lenses_pb2 import *  # noqa: F401,F403
 from interopinterp._pb.models_pb2 import *  # noqa: F401,F403
+from interopinterp._pb.neurons_pb2 import *  # noqa: F401,F403
 from interopinterp._pb.plans_pb2 import *  # noqa: F401,F403
 from interopinterp._pb.progress_pb2 import *  # noqa: F401,F403
 from interopinterp._pb.runs_pb2 import *  # noqa: F401,F403
 from interopinterp._pb.server_pb2 import *  # noqa: F401,F403
+from interopinterp._pb.streams_pb2 import *  # noqa: F401,F403
 from interopinterp._pb.tensors_pb2 import *  # noqa: F401,F403
 from interopinterp._pb.tokens_pb2 import *  # noqa: F401,F403
 from interopinterp._pb.weights_pb2 import *  # noqa: F401,F403

@@ -6,12 +6,12 @@ from google.protobuf import descriptor_pb2
 
 from interopinterp import _pb as pb
 from interopinterp._pb import (
-    analyses_pb2, circuits_pb2, dictionaries_pb2, heads_pb2, lenses_pb2, models_pb2, progress_pb2, runs_pb2, server_pb2, tensors_pb2,
-    tokens_pb2, weights_pb2)
+    analyses_pb2, circuits_pb2, dictionaries_pb2, heads_pb2, lenses_pb2, models_pb2, neurons_pb2, progress_pb2, runs_pb2, server_pb2,
+    streams_pb2, tensors_pb2, tokens_pb2, weights_pb2)
 
 _MODULES = (
-    analyses_pb2, circuits_pb2, dictionaries_pb2, heads_pb2, lenses_pb2, models_pb2, progress_pb2, runs_pb2, server_pb2, tensors_pb2,
-    tokens_pb2, weights_pb2)
+    analyses_pb2, circuits_pb2, dictionaries_pb2, heads_pb2, lenses_pb2, models_pb2, neurons_pb2, progress_pb2, runs_pb2, server_pb2,
+    streams_pb2, tensors_pb2, tokens_pb2, weights_pb2)
 
 
 def _collect() -> tuple[dict, dict]:

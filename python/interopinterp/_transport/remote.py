@@ -15,8 +15,8 @@ import numpy as np
 from interopinterp import _arrays as arrays
 from interopinterp import _pb as pb
 from interopinterp._pb import (
-    analyses_pb2_grpc, circuits_pb2_grpc, dictionaries_pb2_grpc, heads_pb2_grpc, lenses_pb2_grpc, models_pb2_grpc, progress_pb2_grpc,
-    runs_pb2_grpc, server_pb2_grpc, tensors_pb2_grpc, tokens_pb2_grpc, weights_pb2_grpc)
+    analyses_pb2_grpc, circuits_pb2_grpc, dictionaries_pb2_grpc, heads_pb2_grpc, lenses_pb2_grpc, models_pb2_grpc, neurons_pb2_grpc, progress_pb2_grpc,
+    runs_pb2_grpc, server_pb2_grpc, streams_pb2_grpc, tensors_pb2_grpc, tokens_pb2_grpc, weights_pb2_grpc)
 from interopinterp._transport import shared_memory
 from interopinterp._transport.base import MetricFunction, PortionFound, Progress, TokensFound, Transport, answer
 from interopinterp._transport.calls import Calls
@@ -26,8 +26,8 @@ from interopinterp._transport.remote_tensor import RemoteTensor
 from interopinterp.errors import FailedPreconditionError, InterpError, InvalidArgumentError, UnavailableError
 
 _STUBS = {f"interopinterp.v1.{name.removesuffix('Stub')}": stub for module in (
-    analyses_pb2_grpc, circuits_pb2_grpc, dictionaries_pb2_grpc, heads_pb2_grpc, lenses_pb2_grpc, models_pb2_grpc, progress_pb2_grpc,
-    runs_pb2_grpc, server_pb2_grpc, tensors_pb2_grpc, tokens_pb2_grpc, weights_pb2_grpc)
+    analyses_pb2_grpc, circuits_pb2_grpc, dictionaries_pb2_grpc, heads_pb2_grpc, lenses_pb2_grpc, models_pb2_grpc, neurons_pb2_grpc, progress_pb2_grpc,
+    runs_pb2_grpc, server_pb2_grpc, streams_pb2_grpc, tensors_pb2_grpc, tokens_pb2_grpc, weights_pb2_grpc)
     for name, stub in vars(module).items() if name.endswith("Stub")}
 _SCHEMES = ("grpc", "grpcs", "unix")
 _INLINE = 1 << 18

@@ -1,5 +1,5 @@
 using InteropInterp.Models;
-using InteropInterp.Native.Operators;
+using InteropInterp.Neurons;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Dictionaries.Evaluation;
@@ -19,8 +19,6 @@ public static class LogitWeights
         InterpException.Require(reads == width && !dictionary.Config.JoinsHeads, "DICTIONARY_INPUT",
             $"Logit weights are of directions in the residual stream, {width} wide; the dictionary reads {reads}.");
         using var scope = NewDisposeScope();
-        var direction = dictionary.Direction(feature).to(model.DataType, model.Device);
-        if (model.StateDict.Names.Contains("ln_final.w")) direction = direction * model.StateDict["ln_final.w"];
-        return direction.MatMul(model.StateDict["unembed.W_U"]).MoveToOuterDisposeScope();
+        return DirectLogits.Of(model, dictionary.Direction(feature)).MoveToOuterDisposeScope();
     }
 }

@@ -9,7 +9,7 @@ namespace InteropInterp.Protocol.Mapping;
 public static class InterventionMapping
 {
     /// <summary>The ops that are data, for messages that refuse others.</summary>
-    internal const string Declarative = "zero, mean, set, patch_from, add, scale, project, splice, feature, steer, noise";
+    internal const string Declarative = "zero, mean, set, patch_from, add, scale, project, splice, feature, steer, noise, resample";
 
     /// <exception cref="InterpException">FIELD_MISSING where no op is chosen; errors of tensors and references.</exception>
     public static Intervention ToEngine(V1.Intervention message, IReferences references, string field) =>
@@ -54,6 +54,10 @@ public static class InterventionMapping
         OpOneofCase.Feature => SpliceOp.Edit(references.Dictionary(message.Feature.Dictionary), FeatureMapping.ToEngine(message.Feature, $"{field}feature")),
         OpOneofCase.Steer => new SteerOp(references.Dictionary(message.Steer.Dictionary), message.Steer.Feature, message.Steer.Amount),
         OpOneofCase.Noise => new NoiseOp(message.Noise.Deviation, !message.Noise.IsAbsolute) { Seed = message.Noise.HasSeed ? message.Noise.Seed : null },
+        OpOneofCase.Resample => new ResampleOp(references.Tensor(message.Resample.Samples, $"{field}resample.samples"))
+        {
+            Seed = message.Resample.HasSeed ? message.Resample.Seed : null,
+        },
         OpOneofCase.Callback => new CallbackOp(references.Hook(message.Callback.Id, $"{field}callback")),
         _ => throw Fields.Missing($"{field}op", $"one of {Declarative} or callback"),
     };
@@ -102,6 +106,10 @@ public static class InterventionMapping
             case NoiseOp noise:
                 message.Noise = new V1.NoiseOp { Deviation = noise.Deviation, IsAbsolute = !noise.OfEmbeddings };
                 if (noise.Seed is { } seed) message.Noise.Seed = seed;
+                break;
+            case ResampleOp resample:
+                message.Resample = new V1.ResampleOp { Samples = writer.Tensor(resample.Samples) };
+                if (resample.Seed is { } drawn) message.Resample.Seed = drawn;
                 break;
             case CallbackOp { Function.Target: IClientFunction function }:
                 message.Callback = new V1.CallbackOp { Id = function.Id };

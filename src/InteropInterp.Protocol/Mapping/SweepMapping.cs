@@ -37,8 +37,11 @@ public static class SweepMapping
                 SourceOneofCase.Zero => new SweepZero(),
                 SourceOneofCase.Mean => ToEngine(message.Mean, references, $"{field}.mean"),
                 SourceOneofCase.Resample => ToEngine(message.Resample, references, $"{field}.resample"),
+                SourceOneofCase.Means => new SweepFromMeans(Activations(message.Means.Activations, references, $"{field}.means.activations")),
+                SourceOneofCase.Samples => new SweepFromSamples(
+                    Activations(message.Samples.Samples, references, $"{field}.samples.samples"), message.Samples.Seed),
                 SourceOneofCase.Corruptions => CorruptionMapping.ToEngine(message.Corruptions, references, $"{field}.corruptions"),
-                _ => throw Fields.Missing($"{field}.source", "a run, a cache, zero, a mean, a resample or corruptions"),
+                _ => throw Fields.Missing($"{field}.source", "a run, a cache, zero, a mean, a resample, means, samples or corruptions"),
             },
             Layers = SelectorMapping.ToEngine(message.Layers, $"{field}.layers") ?? Positions.All,
             PositionsSwept = SelectorMapping.ToEngine(message.Positions, $"{field}.positions") ?? Positions.All,
@@ -86,6 +89,14 @@ public static class SweepMapping
                 break;
             case SweepFromCache cache:
                 message.Cache = ToProto(cache, writer);
+                break;
+            case SweepFromMeans means:
+                message.Means = new V1.ActivationMap();
+                foreach (var (point, mean) in means.Means) message.Means.Activations[point] = writer.Tensor(mean);
+                break;
+            case SweepFromSamples samples:
+                message.Samples = new V1.SampleSource { Seed = samples.Seed };
+                foreach (var (point, sample) in samples.Samples) message.Samples.Samples[point] = writer.Tensor(sample);
                 break;
             case SweepMean mean:
                 message.Mean = ToProto(mean, writer);
@@ -162,6 +173,10 @@ public static class SweepMapping
     };
 
     private static V1.SweepEnds? ToProto(SweepEnds? value) => value is null ? null : new V1.SweepEnds { Clean = value.Clean, Corrupt = { value.Corrupt } };
+
+    private static Dictionary<string, TorchSharp.torch.Tensor> Activations(
+        IEnumerable<KeyValuePair<string, V1.Tensor>> activations, IReferences references, string field) =>
+        activations.ToDictionary(a => a.Key, a => references.Tensor(a.Value, $"{field}[\"{a.Key}\"]"));
 
     private static SweepGrid ToEngine(string name, V1.Grid? custom, IReferences references, string field)
     {

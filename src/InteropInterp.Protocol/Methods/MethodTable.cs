@@ -23,6 +23,8 @@ public sealed class MethodTable
         AddHeads(new HeadHandlers(workspace));
         AddTensors();
         AddDictionaries(new DictionaryHandlers(workspace));
+        AddStreams(new StreamHandlers(workspace));
+        AddNeurons(new NeuronHandlers(workspace));
         AddServer(new ServerHandlers(workspace));
     }
 
@@ -129,6 +131,23 @@ public sealed class MethodTable
         Add<EncodeRequest, EncodeResponse>(service, "Encode", dictionaries.Encode, takesTensors: true);
         Add<DecodeRequest, DecodeResponse>(service, "Decode", dictionaries.Decode, takesTensors: true);
         Add<GetDictionaryWeightsRequest, GetDictionaryWeightsResponse>(service, "GetDictionaryWeights", dictionaries.GetDictionaryWeights);
+    }
+
+    private void AddStreams(StreamHandlers streams)
+    {
+        var service = StreamService.Descriptor;
+        Add<StartStreamRequest, StartStreamResponse>(service, "StartStream", streams.StartStream, takesTensors: true);
+        Add<AdvanceStreamRequest, AdvanceStreamResponse>(service, "AdvanceStream", streams.AdvanceStream);
+        Add<GetStreamResultRequest, GetStreamResultResponse>(service, "GetStreamResult", streams.GetStreamResult);
+        Add<SaveStreamRequest, SaveStreamResponse>(service, "SaveStream", streams.SaveStream);
+        Add<CloseStreamRequest, CloseStreamResponse>(service, "CloseStream", StreamHandlers.CloseStream);
+    }
+
+    private void AddNeurons(NeuronHandlers neurons)
+    {
+        var service = NeuronService.Descriptor;
+        Add<WeighNeuronsRequest, WeighNeuronsResponse>(service, "WeighNeurons", neurons.WeighNeurons);
+        Add<FitSparseProbesRequest, FitSparseProbesResponse>(service, "FitSparseProbes", neurons.FitSparseProbes, takesTensors: true);
     }
 
     private void AddServer(ServerHandlers server)

@@ -2,7 +2,7 @@ using InteropInterp.Protocol.Tensors;
 
 namespace InteropInterp.Protocol.Sessions;
 
-/// <summary>What one client holds: models, dictionaries, tensors. Nobody else sees them, and all go when it ends.</summary>
+/// <summary>What one client holds: models, dictionaries, streams, tensors. Nobody else sees them, and all go when it ends.</summary>
 public sealed class Session : IDisposable
 {
     private readonly TensorStore tensors;
@@ -22,6 +22,8 @@ public sealed class Session : IDisposable
     public HandleTable<ModelHandle> Models { get; } = new("models", "model");
 
     public HandleTable<DictionaryHandle> Dictionaries { get; } = new("dictionaries", "dictionary");
+
+    public HandleTable<StreamHandle> Streams { get; } = new("streams", "stream");
 
     /// <summary>Cancelled when the session ends; its runs end with it.</summary>
     public CancellationToken Ended => ended.Token;
@@ -46,6 +48,7 @@ public sealed class Session : IDisposable
     /// <summary>Lets everything go that it holds now; calls in progress keep what they use until they end.</summary>
     public void Release()
     {
+        Streams.CloseAll();
         Models.CloseAll();
         Dictionaries.CloseAll();
         tensors.DeleteAll(this);
@@ -55,6 +58,7 @@ public sealed class Session : IDisposable
     public void Dispose()
     {
         ended.Cancel();
+        Streams.Dispose();
         Models.Dispose();
         Dictionaries.Dispose();
         tensors.DeleteAll(this);

@@ -12,8 +12,10 @@ internal static class CircuitChecker
     /// <summary>The prompts' plan with the metric as its objective.</summary>
     public static CheckedPlan Check(TransformerModel model, CircuitTask task)
     {
-        InterpException.Require(task.Ablation is SweepFromRun or SweepMean or SweepResample or SweepZero or SweepFromCache, "CIRCUIT_ABLATION",
-            "Edges are ablated by corrupted prompts, by means or samples of reference prompts, by zeros, or by given activations.");
+        InterpException.Require(
+            task.Ablation is SweepFromRun or SweepMean or SweepResample or SweepZero or SweepFromCache or SweepFromMeans or SweepFromSamples,
+            "CIRCUIT_ABLATION",
+            "Edges are ablated by corrupted prompts, by means or samples of reference prompts or of a stream, by zeros, or by given activations.");
         if (task.Ablation is SweepFromRun { Run: var corrupt }) return RowPairs.Check(model, task.Prompts, corrupt, task.Metric);
         var plan = RowPairs.Check(model, task.Prompts, task.Prompts, task.Metric);
         if (task.Ablation is SweepFromCache given) CheckGiven(model, given, plan);

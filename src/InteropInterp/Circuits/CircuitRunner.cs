@@ -43,8 +43,8 @@ public sealed class CircuitRunner : IDisposable
         foreach (var point in points)
         {
             var shape = baseRun[point].shape;
-            ablated[point] = (task.Ablation is SweepFromCache known ? known.Activations[point.Name]
-                : run is null ? zeros(shape, model.DataType, model.Device) : task.Ablation.Made(run[point.Name], shape))
+            ablated[point] = (run is not null ? task.Ablation.Made(run[point.Name], shape)
+                    : task.Ablation.Given(model, plan, point) ?? zeros(shape, model.DataType, model.Device))
                 .alias().DetachFromDisposeScope();
         }
     }

@@ -50,8 +50,8 @@ internal sealed class SweepReplacements : IDisposable
         using var scope = NewDisposeScope();
         using var mode = no_grad();
         foreach (var layer in Layers)
-            Keep(layer, context.Sweep.Source is SweepFromCache cache
-                ? Coded(SweepChecker.FromCache(cache, context.Model, plan, new HookPoint(Site, layer)), layer)
+            Keep(layer, context.Sweep.Source.Given(context.Model, plan, new HookPoint(Site, layer)) is { } given
+                ? Coded(given, layer)
                 : zeros(Shape(layer), context.Model.DataType, context.Model.Device));
     }
 

@@ -1,4 +1,7 @@
+using InteropInterp.Hooks;
+using InteropInterp.Models;
 using InteropInterp.Plans;
+using InteropInterp.Plans.Checking;
 using InteropInterp.Randomness;
 using static TorchSharp.torch;
 
@@ -17,6 +20,10 @@ public abstract record SweepSource
     /// <param name="activation">[rows of the run, ...].</param>
     /// <param name="shape">Of the sweep's own.</param>
     internal virtual Tensor Made(Tensor activation, long[] shape) => activation;
+
+    /// <summary>What is put in at a point without a run; null: zeros.</summary>
+    /// <param name="plan">The run that is changed.</param>
+    internal virtual Tensor? Given(TransformerModel model, CheckedPlan plan, HookPoint point) => null;
 }
 
 /// <summary>The activations of another run: clean prompts into corrupted ones, or the other way round.</summary>
@@ -30,7 +37,10 @@ public sealed record SweepFromRun(Plan Run) : SweepSource
 
 /// <summary>Activations that are there already: a cache.</summary>
 /// <param name="Activations">By hook point name, each of the swept site's shape, for every layer that is swept.</param>
-public sealed record SweepFromCache(IReadOnlyDictionary<string, Tensor> Activations) : SweepSource;
+public sealed record SweepFromCache(IReadOnlyDictionary<string, Tensor> Activations) : SweepSource
+{
+    internal override Tensor Given(TransformerModel model, CheckedPlan plan, HookPoint point) => SweepChecker.FromCache(this, model, plan, point);
+}
 
 /// <summary>Zeros.</summary>
 public sealed record SweepZero : SweepSource;

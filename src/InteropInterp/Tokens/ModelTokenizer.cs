@@ -131,6 +131,6 @@ public sealed class ModelTokenizer
         string token, string text, TokenOccurrence occurrence = TokenOccurrence.First, bool? prependBos = null) =>
         GetTokenPosition(ToSingleToken(token), ToTokens(text, prependBos), occurrence);
 
-    internal int RequireBos() => BosId ?? throw InterpException.Precondition("NO_BOS_TOKEN",
+    public int RequireBos() => BosId ?? throw InterpException.Precondition("NO_BOS_TOKEN",
         "The tokenizer has neither a BOS nor an EOS token to put in front. Pass prepend_bos=false.");
 }

@@ -11,6 +11,9 @@ public sealed record TokenizedCorpusOptions
 
     /// <summary>So many documents are joined at a time; what is left over of them makes no row and is dropped.</summary>
     public int DocumentsPerBatch { get; init; } = 1000;
+
+    /// <summary>What is left over makes a shorter row instead, and nothing is filled up with padding.</summary>
+    public bool KeepsRest { get; init; }
 }
 
 /// <summary>Documents joined by EOS and cut into rows: tokenize_and_concatenate of TransformerLens 3.9.</summary>
@@ -28,11 +31,11 @@ public static class TokenizedCorpus
         InterpException.Require(length > 0 && options.DocumentsPerBatch > 0, "ROW_LENGTH_TOO_SMALL",
             $"Rows of {options.RowLength} tokens from batches of {options.DocumentsPerBatch} documents have no room for text.");
         InterpException.Require(tokenizer.EosId is not null, "NO_EOS_TOKEN", "The tokenizer has no EOS token to put between documents.");
-        return documents.Chunk(options.DocumentsPerBatch).SelectMany(batch => Batch(tokenizer, batch, length))
+        return documents.Chunk(options.DocumentsPerBatch).SelectMany(batch => Batch(tokenizer, batch, length, options.KeepsRest))
             .Select(row => (int[])[.. prefix, .. row]);
     }
 
-    private static IEnumerable<int[]> Batch(ModelTokenizer tokenizer, string[] documents, int length)
+    private static IEnumerable<int[]> Batch(ModelTokenizer tokenizer, string[] documents, int length, bool keepsRest)
     {
         var ids = new List<int>();
         for (var i = 0; i < documents.Length; i++)
@@ -40,7 +43,9 @@ public static class TokenizedCorpus
             if (i > 0) ids.Add(tokenizer.EosId!.Value);
             ids.AddRange(tokenizer.Tokenizer.Encode(documents[i]));
         }
-        while (ids.Count < length) ids.Add(tokenizer.PadId!.Value);
+        while (!keepsRest && ids.Count < length) ids.Add(tokenizer.PadId!.Value);
         for (var start = 0; start + length <= ids.Count; start += length) yield return ids.GetRange(start, length).ToArray();
+        var rest = ids.Count % length;
+        if (keepsRest && rest > 0) yield return ids.GetRange(ids.Count - rest, rest).ToArray();
     }
 }

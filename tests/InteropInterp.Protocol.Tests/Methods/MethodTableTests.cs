@@ -20,7 +20,7 @@ public class MethodTableTests
     [Fact]
     public void Every_method_of_the_protos_that_does_not_stream_has_its_handler()
     {
-        var services = new[] { ModelService.Descriptor, TokenService.Descriptor, RunService.Descriptor, AnalysisService.Descriptor, CircuitService.Descriptor, WeightService.Descriptor, HeadService.Descriptor, LensService.Descriptor, ProgressService.Descriptor, TensorService.Descriptor, DictionaryService.Descriptor, ServerService.Descriptor };
+        var services = new[] { ModelService.Descriptor, TokenService.Descriptor, RunService.Descriptor, AnalysisService.Descriptor, CircuitService.Descriptor, WeightService.Descriptor, HeadService.Descriptor, LensService.Descriptor, ProgressService.Descriptor, TensorService.Descriptor, DictionaryService.Descriptor, StreamService.Descriptor, NeuronService.Descriptor, ServerService.Descriptor };
         var declared = services.SelectMany(s => s.Methods).Where(m => !m.IsClientStreaming && !m.IsServerStreaming).Select(m => $"{m.Service.FullName}/{m.Name}");
         Assert.Equal(declared.Order(), table.Unary.Select(m => m.FullName).Order());
         Assert.Equal(typeof(Plan).Assembly.GetTypes().Count(t => t.Namespace == typeof(Plan).Namespace && t.Name.EndsWith("Service", StringComparison.Ordinal)), services.Length);

@@ -36,6 +36,7 @@ public class FragmentTests
             new LineChart(Hostile, Hostile, Hostile, [new ChartLine(Hostile, [1, 2])]),
             new PointChart(Hostile, Hostile, Hostile, [new ChartPoints(Hostile, [(1, 2, Hostile)], true)]),
             new AttentionPatterns(Hostile, [Hostile], [new AttentionPattern(Hostile, [1])]),
+            new NeuronCard(Hostile, [new NeuronExample(1, [Hostile, "b"], 0)], [(Hostile, 1)], [(Hostile, -1)]),
         ];
         foreach (var html in fragments.Select(f => f.ToHtml())
             .Append(new ReportPage(Hostile, Hostile, [new ReportSection(Hostile, Hostile, fragments)]).ToHtml()))
@@ -44,6 +45,15 @@ public class FragmentTests
             Assert.DoesNotContain("onerror=\"", html);
             Assert.Contains("&lt;/script&gt;&lt;img", html);
         }
+    }
+
+    [Fact]
+    public void A_neurons_card_marks_the_token_at_which_it_is_large()
+    {
+        var html = new NeuronCard("n", [new NeuronExample(2.5, ["a", " b", "c"], 1)], [("x", 0.25)], []).ToHtml();
+        Assert.Contains("<th scope=\"row\">2.5</th><td>a<mark>·b</mark>c</td>", html);
+        Assert.Contains("<p>for <code title=\"0.25\">x</code>", html);
+        Assert.DoesNotContain("against", html);
     }
 
     [Fact]
