@@ -38,7 +38,8 @@ def main() -> None:
         "sample of 1000": {point: streams.sample(1000)},
         "histogram, 50 bins": {point: streams.histogram(-2, 2, 50)},
         "covariance of the stream": {"blocks.*.hook_resid_post": streams.covariance()},
-        "variance, firing, top 10, sample": {point: [streams.variance(), streams.firing(), streams.top(10), streams.sample(1000)], last: streams.mean()},
+        "variance, firing, top 10, sample": {
+            point: [streams.variance(), streams.firing(), streams.top(10), streams.sample(1000)], last: streams.mean()},
     }
     bare = None
     for name, probes in sets.items():

@@ -104,8 +104,8 @@ def sparse_probes(
     values = arrays.to_numpy(activations)
     transport = (client or _local()).transport
     request = pb.FitSparseProbesRequest(
-        labels=[bool(label) for label in arrays.to_numpy(labels)], sizes=list(sizes), selection=tables.choice(_SELECTIONS, "selection", selection),
-        c=C, test_share=test_share, groups=[] if groups is None else arrays.to_numpy(groups).tolist(), seed=seed)
+        labels=[bool(label) for label in arrays.to_numpy(labels)], sizes=list(sizes),
+        selection=tables.choice(_SELECTIONS, "selection", selection), c=C, test_share=test_share, groups=[] if groups is None else arrays.to_numpy(groups).tolist(), seed=seed)
     with transport.loans() as loans:
         request.activations.CopyFrom(loans.tensor(np.ascontiguousarray(values.reshape(len(values), -1))))
         response = transport.call(request)
@@ -125,10 +125,11 @@ class Card:
     weights: LogitWeights | None = None
 
     def _repr_html_(self) -> str:
-        lines = "".join(f"<tr><td>{one.value:.3f}</td><td style='text-align:left;white-space:pre'>{_marked(one)}</td></tr>" for one in self.examples)
+        lines = "".join(f"<tr><td>{one.value:.3f}</td><td style='text-align:left;white-space:pre'>{_marked(one)}</td></tr>"
+                        for one in self.examples)
         said = "" if self.weights is None else "".join(
-            f"<p>{what}: {' '.join(f'<code title={weight:.4f}>{html.escape(repr(text or token))}</code>' for token, text, weight in tokens)}</p>"
-            for what, tokens in (("for", self.weights.promoted), ("against", self.weights.suppressed)))
+            f"<p>{what}: {' '.join(f'<code title={weight:.4f}>{html.escape(repr(text or token))}</code>' for token, text, weight in tokens)}"
+            "</p>" for what, tokens in (("for", self.weights.promoted), ("against", self.weights.suppressed)))
         return f"<h4>{html.escape(self.title)}</h4>{said}<table>{lines}</table>"
 
     def __str__(self) -> str:

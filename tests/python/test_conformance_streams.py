@@ -9,7 +9,7 @@ import pytest
 
 from conftest import close
 from engines import TINY
-from interopinterp import metrics, ops, patching, streams
+from interopinterp import circuits, metrics, ops, patching, streams
 from interopinterp.errors import InterpError
 
 POST, Z = "blocks.1.mlp.hook_post", "blocks.0.attn.hook_z"
@@ -87,6 +87,33 @@ def test_sources_of_files(model, engine, server, tmp_path):
     with pytest.raises(InterpError, match="TOKENIZER|tokenizer"):
         (folder / "text.txt").write_text("abc")
         streams.run(model, streams.text(path("text.txt")), {Z: streams.mean()})
+
+
+def test_texts_are_read_and_shown(engine, server, tmp_path):
+    folder = server.root if engine.transport.door.startswith(("grpc", "unix")) else tmp_path
+    (folder / "corpus.txt").write_text("k7x9q2w4;mj3k7x9q2w\nabc def\n")
+    model = engine.HookedTransformer.from_pretrained("induction")
+    source = streams.text("corpus.txt" if folder == server.root else str(folder / "corpus.txt"), row_length=12)
+    result = streams.run(model, source, {"blocks.1.hook_resid_post": streams.top(1)}, skip_first=1)
+    # Two documents joined by an EOS, cut into rows that each begin with a BOS.
+    tokens = [*model.to_tokens("k7x9q2w4;mj3k7x9q2w")[0][1:], model.tokenizer.eos_token_id, *model.to_tokens("abc def")[0][1:]]
+    assert result.tokens == len(tokens) == 27 and result.rows == 3
+    (example,) = result["blocks.1.hook_resid_post"].examples(3)
+    assert "".join(model.to_str_tokens(np.array(example.tokens))) == "".join(example.texts)
+    assert example.tokens[example.at] == tokens[example.row * 11 + example.pos - 1]
+
+
+def test_circuits_are_judged_with_what_it_gathered(model):
+    points = ["blocks.*.attn.hook_result", "blocks.*.hook_mlp_out", "hook_embed", "hook_pos_embed", "blocks.0.hook_resid_pre"]
+    model.set_use_attn_result(True)
+    try:
+        result = streams.run(model, ROWS, {point: [streams.mean(), streams.sample(9)] for point in points})
+    finally:
+        model.set_use_attn_result(False)
+    ranked = patching.attribution_patch_edges(model, ROWS[:2], ROWS[2:4], metrics.log_prob(4))
+    full = circuits.evaluate(model, ranked.circuit(0), ROWS[:2], patching.means(result), metrics.log_prob(4))
+    drawn = circuits.evaluate(model, ranked.circuit(0), ROWS[:2], patching.samples(result), metrics.log_prob(4))
+    assert repr(full) != repr(drawn)
 
 
 def test_a_checkpoint_goes_on_to_the_last_bit(model, engine, server, tmp_path):

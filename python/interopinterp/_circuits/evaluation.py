@@ -14,7 +14,7 @@ from interopinterp._circuits import drawing
 from interopinterp._circuits.graph import Circuit, ResidualGraph
 from interopinterp._model import inputs
 from interopinterp._patching import sources, tables
-from interopinterp._patching.sources import Mean, Resample
+from interopinterp._patching.sources import Known, Mean, Resample
 from interopinterp._plan import PlanScope
 from interopinterp.errors import InvalidArgumentError
 
@@ -230,6 +230,12 @@ def _task(model: Any, loans: Any, prompts: Any, ablation: Any, metric: Any) -> p
     elif isinstance(ablation, Resample):
         task.resample.seed = ablation.seed
         sources.run_plan(model, loans, task.resample.reference, ablation.tokens)
+    elif isinstance(ablation, Known):
+        into = task.means.activations if ablation.seed is None else task.samples.samples
+        if ablation.seed is not None:
+            task.samples.seed = ablation.seed
+        for point, value in ablation.values.items():
+            into[point].CopyFrom(loans.tensor(value))
     elif isinstance(ablation, str) and ablation == "zero":
         task.zero.SetInParent()
     elif isinstance(ablation, Mapping) or hasattr(ablation, "cache_dict"):
@@ -237,8 +243,8 @@ def _task(model: Any, loans: Any, prompts: Any, ablation: Any, metric: Any) -> p
             task.cache.activations[point].CopyFrom(loans.tensor(ablation[point]))
     elif ablation is None or callable(ablation):
         raise InvalidArgumentError("CIRCUIT_ABLATION", f"The ablation is a {type(ablation).__name__}; what corrupted prompts read "
-                                   "(tokens or texts), patching.mean(tokens), patching.resample(tokens, seed), 'zero' or a cache is "
-                                   "expected.")
+                                   "(tokens or texts), patching.mean(tokens), patching.resample(tokens, seed), patching.means or "
+                                   "patching.samples of a stream, 'zero' or a cache is expected.")
     else:
         sources.run_plan(model, loans, task.corrupt, ablation)
     return task

@@ -17,7 +17,7 @@ from interopinterp._pb import runs_pb2 as interopinterp_dot_v1_dot_runs__pb2
 from interopinterp._pb import tensors_pb2 as interopinterp_dot_v1_dot_tensors__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1finteropinterp/v1/circuits.proto\x12\x10interopinterp.v1\x1a\x1finteropinterp/v1/analyses.proto\x1a\x1cinteropinterp/v1/plans.proto\x1a\x1binteropinterp/v1/runs.proto\x1a\x1einteropinterp/v1/tensors.proto\"(\n\x17GetResidualGraphRequest\x12\r\n\x05model\x18\x01 \x01(\t\"|\n\x18GetResidualGraphResponse\x12\x0f\n\x07senders\x18\x01 \x03(\t\x12\x11\n\treceivers\x18\x02 \x03(\t\x12\x10\n\x08reaching\x18\x03 \x03(\x05\x12*\n\x05\x66\x65\x65\x64s\x18\x04 \x03(\x0b\x32\x1b.interopinterp.v1.IndexList\"\xd7\x02\n\x0b\x43ircuitTask\x12\'\n\x07prompts\x18\x01 \x01(\x0b\x32\x16.interopinterp.v1.Plan\x12)\n\x07\x63orrupt\x18\x02 \x01(\x0b\x32\x16.interopinterp.v1.PlanH\x00\x12(\n\x04zero\x18\x03 \x01(\x0b\x32\x18.interopinterp.v1.ZeroOpH\x00\x12,\n\x04mean\x18\x04 \x01(\x0b\x32\x1c.interopinterp.v1.MeanSourceH\x00\x12\x34\n\x08resample\x18\x05 \x01(\x0b\x32 .interopinterp.v1.ResampleSourceH\x00\x12\x30\n\x05\x63\x61\x63he\x18\x07 \x01(\x0b\x32\x1f.interopinterp.v1.ActivationMapH\x00\x12(\n\x06metric\x18\x06 \x01(\x0b\x32\x18.interopinterp.v1.MetricB\n\n\x08\x61\x62lation\"\xa7\x01\n\x07\x43ircuit\x12,\n\x05\x65\x64ges\x18\x01 \x01(\x0b\x32\x1b.interopinterp.v1.EdgeNamesH\x00\x12,\n\x05nodes\x18\x02 \x01(\x0b\x32\x1b.interopinterp.v1.SenderSetH\x00\x12(\n\x04mask\x18\x03 \x01(\x0b\x32\x18.interopinterp.v1.TensorH\x00\x12\x0e\n\x04json\x18\x04 \x01(\tH\x00\x42\x06\n\x04kind\"\x1a\n\tEdgeNames\x12\r\n\x05\x65\x64ges\x18\x01 \x03(\t\"\x9b\x01\n\x12\x46indCircuitRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12+\n\x04task\x18\x02 \x01(\x0b\x32\x1d.interopinterp.v1.CircuitTask\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x1f\n\x12inline_limit_bytes\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x15\n\x13_inline_limit_bytes\"\x88\x01\n\x13\x46indCircuitResponse\x12&\n\x04mask\x18\x01 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\x12)\n\x07\x65\x66\x66\x65\x63ts\x18\x02 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\x12\x10\n\x08\x64istance\x18\x03 \x01(\x01\x12\x0c\n\x04runs\x18\x04 \x01(\x05\"\xa8\x01\n\x17\x45valuateCircuitsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12+\n\x04task\x18\x02 \x01(\x0b\x32\x1d.interopinterp.v1.CircuitTask\x12+\n\x08\x63ircuits\x18\x03 \x03(\x0b\x32\x19.interopinterp.v1.Circuit\x12\x13\n\x0binside_only\x18\x04 \x01(\x08\x12\x0f\n\x07\x63onfirm\x18\x05 \x01(\x08\"o\n\x18\x45valuateCircuitsResponse\x12\x36\n\x08\x63ircuits\x18\x01 \x03(\x0b\x32$.interopinterp.v1.CircuitPerformance\x12\r\n\x05whole\x18\x02 \x01(\x01\x12\x0c\n\x04none\x18\x03 \x01(\x01\"c\n\x12\x43ircuitPerformance\x12\r\n\x05\x65\x64ges\x18\x01 \x01(\x05\x12\r\n\x05nodes\x18\x02 \x01(\x05\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x14\n\x07outside\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_outside\"\xae\x01\n\x14KnockOutNodesRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12+\n\x04task\x18\x02 \x01(\x0b\x32\x1d.interopinterp.v1.CircuitTask\x12*\n\x07\x63ircuit\x18\x03 \x01(\x0b\x32\x19.interopinterp.v1.Circuit\x12.\n\tknockouts\x18\x04 \x03(\x0b\x32\x1b.interopinterp.v1.SenderSet\"F\n\x15KnockOutNodesResponse\x12-\n\tknockouts\x18\x01 \x03(\x0b\x32\x1a.interopinterp.v1.Knockout\"*\n\x08Knockout\x12\x0f\n\x07\x63ircuit\x18\x01 \x01(\x01\x12\r\n\x05model\x18\x02 \x01(\x01\"}\n\x13MeasureNodesRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12+\n\x04task\x18\x02 \x01(\x0b\x32\x1d.interopinterp.v1.CircuitTask\x12*\n\x07\x63ircuit\x18\x03 \x01(\x0b\x32\x19.interopinterp.v1.Circuit\"C\n\x14MeasureNodesResponse\x12+\n\x05nodes\x18\x01 \x03(\x0b\x32\x1c.interopinterp.v1.NodeChange\"*\n\nNodeChange\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06\x63hange\x18\x02 \x01(\x01\x32\x83\x04\n\x0e\x43ircuitService\x12i\n\x10GetResidualGraph\x12).interopinterp.v1.GetResidualGraphRequest\x1a*.interopinterp.v1.GetResidualGraphResponse\x12Z\n\x0b\x46indCircuit\x12$.interopinterp.v1.FindCircuitRequest\x1a%.interopinterp.v1.FindCircuitResponse\x12i\n\x10\x45valuateCircuits\x12).interopinterp.v1.EvaluateCircuitsRequest\x1a*.interopinterp.v1.EvaluateCircuitsResponse\x12`\n\rKnockOutNodes\x12&.interopinterp.v1.KnockOutNodesRequest\x1a\'.interopinterp.v1.KnockOutNodesResponse\x12]\n\x0cMeasureNodes\x12%.interopinterp.v1.MeasureNodesRequest\x1a&.interopinterp.v1.MeasureNodesResponseB\x1c\xaa\x02\x19InteropInterp.Protocol.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1finteropinterp/v1/circuits.proto\x12\x10interopinterp.v1\x1a\x1finteropinterp/v1/analyses.proto\x1a\x1cinteropinterp/v1/plans.proto\x1a\x1binteropinterp/v1/runs.proto\x1a\x1einteropinterp/v1/tensors.proto\"(\n\x17GetResidualGraphRequest\x12\r\n\x05model\x18\x01 \x01(\t\"|\n\x18GetResidualGraphResponse\x12\x0f\n\x07senders\x18\x01 \x03(\t\x12\x11\n\treceivers\x18\x02 \x03(\t\x12\x10\n\x08reaching\x18\x03 \x03(\x05\x12*\n\x05\x66\x65\x65\x64s\x18\x04 \x03(\x0b\x32\x1b.interopinterp.v1.IndexList\"\xbc\x03\n\x0b\x43ircuitTask\x12\'\n\x07prompts\x18\x01 \x01(\x0b\x32\x16.interopinterp.v1.Plan\x12)\n\x07\x63orrupt\x18\x02 \x01(\x0b\x32\x16.interopinterp.v1.PlanH\x00\x12(\n\x04zero\x18\x03 \x01(\x0b\x32\x18.interopinterp.v1.ZeroOpH\x00\x12,\n\x04mean\x18\x04 \x01(\x0b\x32\x1c.interopinterp.v1.MeanSourceH\x00\x12\x34\n\x08resample\x18\x05 \x01(\x0b\x32 .interopinterp.v1.ResampleSourceH\x00\x12\x30\n\x05\x63\x61\x63he\x18\x07 \x01(\x0b\x32\x1f.interopinterp.v1.ActivationMapH\x00\x12\x30\n\x05means\x18\x08 \x01(\x0b\x32\x1f.interopinterp.v1.ActivationMapH\x00\x12\x31\n\x07samples\x18\t \x01(\x0b\x32\x1e.interopinterp.v1.SampleSourceH\x00\x12(\n\x06metric\x18\x06 \x01(\x0b\x32\x18.interopinterp.v1.MetricB\n\n\x08\x61\x62lation\"\xa7\x01\n\x07\x43ircuit\x12,\n\x05\x65\x64ges\x18\x01 \x01(\x0b\x32\x1b.interopinterp.v1.EdgeNamesH\x00\x12,\n\x05nodes\x18\x02 \x01(\x0b\x32\x1b.interopinterp.v1.SenderSetH\x00\x12(\n\x04mask\x18\x03 \x01(\x0b\x32\x18.interopinterp.v1.TensorH\x00\x12\x0e\n\x04json\x18\x04 \x01(\tH\x00\x42\x06\n\x04kind\"\x1a\n\tEdgeNames\x12\r\n\x05\x65\x64ges\x18\x01 \x03(\t\"\x9b\x01\n\x12\x46indCircuitRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12+\n\x04task\x18\x02 \x01(\x0b\x32\x1d.interopinterp.v1.CircuitTask\x12\x11\n\tthreshold\x18\x03 \x01(\x01\x12\x1f\n\x12inline_limit_bytes\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x15\n\x13_inline_limit_bytes\"\x88\x01\n\x13\x46indCircuitResponse\x12&\n\x04mask\x18\x01 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\x12)\n\x07\x65\x66\x66\x65\x63ts\x18\x02 \x01(\x0b\x32\x18.interopinterp.v1.Tensor\x12\x10\n\x08\x64istance\x18\x03 \x01(\x01\x12\x0c\n\x04runs\x18\x04 \x01(\x05\"\xa8\x01\n\x17\x45valuateCircuitsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12+\n\x04task\x18\x02 \x01(\x0b\x32\x1d.interopinterp.v1.CircuitTask\x12+\n\x08\x63ircuits\x18\x03 \x03(\x0b\x32\x19.interopinterp.v1.Circuit\x12\x13\n\x0binside_only\x18\x04 \x01(\x08\x12\x0f\n\x07\x63onfirm\x18\x05 \x01(\x08\"o\n\x18\x45valuateCircuitsResponse\x12\x36\n\x08\x63ircuits\x18\x01 \x03(\x0b\x32$.interopinterp.v1.CircuitPerformance\x12\r\n\x05whole\x18\x02 \x01(\x01\x12\x0c\n\x04none\x18\x03 \x01(\x01\"c\n\x12\x43ircuitPerformance\x12\r\n\x05\x65\x64ges\x18\x01 \x01(\x05\x12\r\n\x05nodes\x18\x02 \x01(\x05\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x14\n\x07outside\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_outside\"\xae\x01\n\x14KnockOutNodesRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12+\n\x04task\x18\x02 \x01(\x0b\x32\x1d.interopinterp.v1.CircuitTask\x12*\n\x07\x63ircuit\x18\x03 \x01(\x0b\x32\x19.interopinterp.v1.Circuit\x12.\n\tknockouts\x18\x04 \x03(\x0b\x32\x1b.interopinterp.v1.SenderSet\"F\n\x15KnockOutNodesResponse\x12-\n\tknockouts\x18\x01 \x03(\x0b\x32\x1a.interopinterp.v1.Knockout\"*\n\x08Knockout\x12\x0f\n\x07\x63ircuit\x18\x01 \x01(\x01\x12\r\n\x05model\x18\x02 \x01(\x01\"}\n\x13MeasureNodesRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12+\n\x04task\x18\x02 \x01(\x0b\x32\x1d.interopinterp.v1.CircuitTask\x12*\n\x07\x63ircuit\x18\x03 \x01(\x0b\x32\x19.interopinterp.v1.Circuit\"C\n\x14MeasureNodesResponse\x12+\n\x05nodes\x18\x01 \x03(\x0b\x32\x1c.interopinterp.v1.NodeChange\"*\n\nNodeChange\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0e\n\x06\x63hange\x18\x02 \x01(\x01\x32\x83\x04\n\x0e\x43ircuitService\x12i\n\x10GetResidualGraph\x12).interopinterp.v1.GetResidualGraphRequest\x1a*.interopinterp.v1.GetResidualGraphResponse\x12Z\n\x0b\x46indCircuit\x12$.interopinterp.v1.FindCircuitRequest\x1a%.interopinterp.v1.FindCircuitResponse\x12i\n\x10\x45valuateCircuits\x12).interopinterp.v1.EvaluateCircuitsRequest\x1a*.interopinterp.v1.EvaluateCircuitsResponse\x12`\n\rKnockOutNodes\x12&.interopinterp.v1.KnockOutNodesRequest\x1a\'.interopinterp.v1.KnockOutNodesResponse\x12]\n\x0cMeasureNodes\x12%.interopinterp.v1.MeasureNodesRequest\x1a&.interopinterp.v1.MeasureNodesResponseB\x1c\xaa\x02\x19InteropInterp.Protocol.V1b\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'interopinterp.v1.circuits_pb2', globals())
@@ -30,33 +30,33 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _GETRESIDUALGRAPHRESPONSE._serialized_start=219
   _GETRESIDUALGRAPHRESPONSE._serialized_end=343
   _CIRCUITTASK._serialized_start=346
-  _CIRCUITTASK._serialized_end=689
-  _CIRCUIT._serialized_start=692
-  _CIRCUIT._serialized_end=859
-  _EDGENAMES._serialized_start=861
-  _EDGENAMES._serialized_end=887
-  _FINDCIRCUITREQUEST._serialized_start=890
-  _FINDCIRCUITREQUEST._serialized_end=1045
-  _FINDCIRCUITRESPONSE._serialized_start=1048
-  _FINDCIRCUITRESPONSE._serialized_end=1184
-  _EVALUATECIRCUITSREQUEST._serialized_start=1187
-  _EVALUATECIRCUITSREQUEST._serialized_end=1355
-  _EVALUATECIRCUITSRESPONSE._serialized_start=1357
-  _EVALUATECIRCUITSRESPONSE._serialized_end=1468
-  _CIRCUITPERFORMANCE._serialized_start=1470
-  _CIRCUITPERFORMANCE._serialized_end=1569
-  _KNOCKOUTNODESREQUEST._serialized_start=1572
-  _KNOCKOUTNODESREQUEST._serialized_end=1746
-  _KNOCKOUTNODESRESPONSE._serialized_start=1748
-  _KNOCKOUTNODESRESPONSE._serialized_end=1818
-  _KNOCKOUT._serialized_start=1820
-  _KNOCKOUT._serialized_end=1862
-  _MEASURENODESREQUEST._serialized_start=1864
-  _MEASURENODESREQUEST._serialized_end=1989
-  _MEASURENODESRESPONSE._serialized_start=1991
-  _MEASURENODESRESPONSE._serialized_end=2058
-  _NODECHANGE._serialized_start=2060
-  _NODECHANGE._serialized_end=2102
-  _CIRCUITSERVICE._serialized_start=2105
-  _CIRCUITSERVICE._serialized_end=2620
+  _CIRCUITTASK._serialized_end=790
+  _CIRCUIT._serialized_start=793
+  _CIRCUIT._serialized_end=960
+  _EDGENAMES._serialized_start=962
+  _EDGENAMES._serialized_end=988
+  _FINDCIRCUITREQUEST._serialized_start=991
+  _FINDCIRCUITREQUEST._serialized_end=1146
+  _FINDCIRCUITRESPONSE._serialized_start=1149
+  _FINDCIRCUITRESPONSE._serialized_end=1285
+  _EVALUATECIRCUITSREQUEST._serialized_start=1288
+  _EVALUATECIRCUITSREQUEST._serialized_end=1456
+  _EVALUATECIRCUITSRESPONSE._serialized_start=1458
+  _EVALUATECIRCUITSRESPONSE._serialized_end=1569
+  _CIRCUITPERFORMANCE._serialized_start=1571
+  _CIRCUITPERFORMANCE._serialized_end=1670
+  _KNOCKOUTNODESREQUEST._serialized_start=1673
+  _KNOCKOUTNODESREQUEST._serialized_end=1847
+  _KNOCKOUTNODESRESPONSE._serialized_start=1849
+  _KNOCKOUTNODESRESPONSE._serialized_end=1919
+  _KNOCKOUT._serialized_start=1921
+  _KNOCKOUT._serialized_end=1963
+  _MEASURENODESREQUEST._serialized_start=1965
+  _MEASURENODESREQUEST._serialized_end=2090
+  _MEASURENODESRESPONSE._serialized_start=2092
+  _MEASURENODESRESPONSE._serialized_end=2159
+  _NODECHANGE._serialized_start=2161
+  _NODECHANGE._serialized_end=2203
+  _CIRCUITSERVICE._serialized_start=2206
+  _CIRCUITSERVICE._serialized_end=2721
 # @@protoc_insertion_point(module_scope)

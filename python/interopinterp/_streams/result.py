@@ -69,9 +69,10 @@ class Probe:
     def examples(self, *unit: int, bottom: bool = False) -> list[Example]:
         """The examples of one neuron, feature or (head, dimension), best first; top() or bottom() must have been gathered."""
         kind = "bottom" if bottom else "top"
-        values, rows, positions, tokens = (arrays.to_numpy(self[f"{kind}_{part}"])[unit] for part in ("values", "rows", "positions", "tokens"))
+        values, rows, positions, tokens = (
+            arrays.to_numpy(self[f"{kind}_{part}"])[unit] for part in ("values", "rows", "positions", "tokens"))
         if values.ndim != 1:
-            raise FailedPreconditionError("WRONG_SHAPE", f"A unit of {self.name} has the shape {list(self.unit)}; examples takes as many indices.")
+            raise FailedPreconditionError("WRONG_SHAPE", f"The unit of {self.name} is {list(self.unit)}; examples takes as many indices.")
         before, found = int(arrays.to_numpy(self[f"{kind}_before"])[0]), []
         for value, row, pos, window in zip(values, rows, positions, tokens):
             if row < 0:
@@ -86,8 +87,10 @@ class Probe:
         """A dict per number of the unit, with all that is one number for each of them."""
         flat = {name: arrays.to_numpy(value).reshape(-1) for name, value in self.tensors.items()
                 if tuple(value.shape) == self.unit and not name.startswith("sample")}
-        places = [dict(zip(("unit",) if len(self.unit) == 1 else ("head", "dim"), map(int, at))) for at in np.ndindex(*self.unit)]
-        return [{"point": self.name, **place, **{name: values[i].item() for name, values in flat.items()}} for i, place in enumerate(places)]
+        axes = ("unit",) if len(self.unit) == 1 else ("head", "dim")
+        places = [dict(zip(axes, map(int, at))) for at in np.ndindex(*self.unit)]
+        return [{"point": self.name, **place, **{name: values[i].item() for name, values in flat.items()}}
+                for i, place in enumerate(places)]
 
     def to_dataframe(self) -> Any:
         """The records as a pandas table."""
@@ -132,8 +135,9 @@ class StreamResult:
         return tables.frame([record for probe in self.probes.values() for record in probe.records()])
 
     def _repr_html_(self) -> str:
-        lines = "".join(f"<tr><td>{html.escape(name)}</td><td>{' × '.join(map(str, probe.unit))}</td><td>{', '.join(probe.tensors)}</td></tr>"
-                        for name, probe in self.probes.items())
+        lines = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{' × '.join(map(str, probe.unit))}</td><td>{', '.join(probe.tensors)}</td></tr>"
+            for name, probe in self.probes.items())
         return f"<table><caption>{html.escape(repr(self))}</caption><tr><th>point</th><th>unit</th><th>gathered</th></tr>{lines}</table>"
 
     def __repr__(self) -> str:

@@ -20,8 +20,10 @@ public static class CircuitMapping
                 AblationOneofCase.Zero => new SweepZero(),
                 AblationOneofCase.Mean => SweepMapping.ToEngine(message.Mean, references, $"{field}.mean"),
                 AblationOneofCase.Resample => SweepMapping.ToEngine(message.Resample, references, $"{field}.resample"),
-                AblationOneofCase.Cache => SweepMapping.ToEngine(message.Cache, references, $"{field}.cache"),
-                _ => throw Fields.Missing($"{field}.ablation", "corrupted prompts, zero, a mean, a resample or a cache"),
+                AblationOneofCase.Cache => SweepMapping.ToCache(message.Cache, references, $"{field}.cache"),
+                AblationOneofCase.Means => SweepMapping.ToMeans(message.Means, references, $"{field}.means"),
+                AblationOneofCase.Samples => SweepMapping.ToEngine(message.Samples, references, $"{field}.samples"),
+                _ => throw Fields.Missing($"{field}.ablation", "corrupted prompts, zero, a mean, a resample, a cache, means or samples"),
             },
             Metric = AttributionMapping.Metric(message.Metric, references, $"{field}.metric"),
         };
@@ -45,6 +47,12 @@ public static class CircuitMapping
                 break;
             case SweepFromCache cache:
                 message.Cache = SweepMapping.ToProto(cache, writer);
+                break;
+            case SweepFromMeans means:
+                message.Means = SweepMapping.ToProto(means, writer);
+                break;
+            case SweepFromSamples samples:
+                message.Samples = SweepMapping.ToProto(samples, writer);
                 break;
             default:
                 message.Zero = new V1.ZeroOp();

@@ -33,13 +33,12 @@ public static class SweepMapping
             Source = message.SourceCase switch
             {
                 SourceOneofCase.Run => new SweepFromRun(PlanMapping.ToEngine(message.Run, references, $"{field}.run")),
-                SourceOneofCase.Cache => ToEngine(message.Cache, references, $"{field}.cache"),
+                SourceOneofCase.Cache => ToCache(message.Cache, references, $"{field}.cache"),
                 SourceOneofCase.Zero => new SweepZero(),
                 SourceOneofCase.Mean => ToEngine(message.Mean, references, $"{field}.mean"),
                 SourceOneofCase.Resample => ToEngine(message.Resample, references, $"{field}.resample"),
-                SourceOneofCase.Means => new SweepFromMeans(Activations(message.Means.Activations, references, $"{field}.means.activations")),
-                SourceOneofCase.Samples => new SweepFromSamples(
-                    Activations(message.Samples.Samples, references, $"{field}.samples.samples"), message.Samples.Seed),
+                SourceOneofCase.Means => ToMeans(message.Means, references, $"{field}.means"),
+                SourceOneofCase.Samples => ToEngine(message.Samples, references, $"{field}.samples"),
                 SourceOneofCase.Corruptions => CorruptionMapping.ToEngine(message.Corruptions, references, $"{field}.corruptions"),
                 _ => throw Fields.Missing($"{field}.source", "a run, a cache, zero, a mean, a resample, means, samples or corruptions"),
             },
@@ -91,12 +90,10 @@ public static class SweepMapping
                 message.Cache = ToProto(cache, writer);
                 break;
             case SweepFromMeans means:
-                message.Means = new V1.ActivationMap();
-                foreach (var (point, mean) in means.Means) message.Means.Activations[point] = writer.Tensor(mean);
+                message.Means = ToProto(means, writer);
                 break;
             case SweepFromSamples samples:
-                message.Samples = new V1.SampleSource { Seed = samples.Seed };
-                foreach (var (point, sample) in samples.Samples) message.Samples.Samples[point] = writer.Tensor(sample);
+                message.Samples = ToProto(samples, writer);
                 break;
             case SweepMean mean:
                 message.Mean = ToProto(mean, writer);
@@ -117,13 +114,30 @@ public static class SweepMapping
         return message;
     }
 
-    internal static SweepFromCache ToEngine(V1.ActivationMap message, IReferences references, string field) => new(
-        message.Activations.ToDictionary(a => a.Key, a => references.Tensor(a.Value, $"{field}.activations[\"{a.Key}\"]")));
+    internal static SweepFromCache ToCache(V1.ActivationMap message, IReferences references, string field) =>
+        new(Activations(message.Activations, references, $"{field}.activations"));
 
-    internal static V1.ActivationMap ToProto(SweepFromCache value, IReferenceWriter writer)
+    internal static SweepFromMeans ToMeans(V1.ActivationMap message, IReferences references, string field) =>
+        new(Activations(message.Activations, references, $"{field}.activations"));
+
+    internal static SweepFromSamples ToEngine(V1.SampleSource message, IReferences references, string field) =>
+        new(Activations(message.Samples, references, $"{field}.samples"), message.Seed);
+
+    internal static V1.ActivationMap ToProto(SweepFromCache value, IReferenceWriter writer) => Activations(value.Activations, writer);
+
+    internal static V1.ActivationMap ToProto(SweepFromMeans value, IReferenceWriter writer) => Activations(value.Means, writer);
+
+    private static V1.ActivationMap Activations(IEnumerable<KeyValuePair<string, TorchSharp.torch.Tensor>> activations, IReferenceWriter writer)
     {
         var message = new V1.ActivationMap();
-        foreach (var (point, activation) in value.Activations) message.Activations[point] = writer.Tensor(activation);
+        foreach (var (point, activation) in activations) message.Activations[point] = writer.Tensor(activation);
+        return message;
+    }
+
+    internal static V1.SampleSource ToProto(SweepFromSamples value, IReferenceWriter writer)
+    {
+        var message = new V1.SampleSource { Seed = value.Seed };
+        foreach (var (point, sample) in value.Samples) message.Samples[point] = writer.Tensor(sample);
         return message;
     }
 

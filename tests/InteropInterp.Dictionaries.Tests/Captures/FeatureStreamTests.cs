@@ -46,8 +46,8 @@ public class FeatureStreamTests
                 if (k < best.Count) Assert.Equal(Rows[best[k].Index / 6][best[k].Index % 6], probe["top_tokens"][feature, k, 1].item<int>());
             }
         }
-        // Some features fire seldom, some never do.
-        Assert.Contains(probe["firing_count"].data<long>().ToArray(), count => count is > 0 and < 4);
+        // Codes are sparse: some features fire at some tokens only.
+        Assert.Contains(probe["firing_count"].data<long>().ToArray(), count => count is > 0 and < 90);
     }
 
     [Fact]
