@@ -6,7 +6,7 @@ public class DeviceOptionTests
     [Theory]
     [InlineData("doctor")]
     [InlineData("demo")]
-    [InlineData("circuit", "ioi")]
+    [InlineData("circuit", "ioi", "--model", "induction")]
     [InlineData("serve", "--port", "0")]
     [InlineData("convert", "induction", "converted")]
     [InlineData("train", "induction", "--steps", "1")]
