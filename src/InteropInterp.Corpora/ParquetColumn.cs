@@ -18,7 +18,7 @@ internal sealed class ParquetColumn
         HoldsText = Checked(paths[0], async () =>
         {
             await using var reader = await ParquetReader.CreateAsync(paths[0]).ConfigureAwait(false);
-            return Field(reader, paths[0]).ClrType == typeof(string);
+            return IsText(Field(reader, paths[0]));
         });
     }
 
@@ -106,7 +106,7 @@ internal sealed class ParquetColumn
         var fields = reader.Schema.GetDataFields();
         var field = fields.FirstOrDefault(f => f.Path.ToString() == column) ?? fields.FirstOrDefault(f => f.Path.FirstPart == column)
             ?? throw InterpException.Unknown("UNKNOWN_COLUMN", $"column of '{Path.GetFileName(path)}':", column, fields.Select(f => f.Path.FirstPart!).Distinct());
-        var isText = field.ClrType == typeof(string) && field.MaxRepetitionLevel == 0;
+        var isText = IsText(field) && field.MaxRepetitionLevel == 0;
         var isTokens = field.MaxRepetitionLevel == 1 && (field.ClrType == typeof(long) || field.ClrType == typeof(int)
             || field.ClrType == typeof(uint) || field.ClrType == typeof(ushort));
         return isText || isTokens ? field : throw WrongType(field, path);
@@ -114,8 +114,11 @@ internal sealed class ParquetColumn
 
     private static void RequireText(DataField field, string path)
     {
-        if (field.ClrType != typeof(string)) throw WrongType(field, path);
+        if (!IsText(field)) throw WrongType(field, path);
     }
+
+    // The library names a column of texts by the memory it is read into.
+    private static bool IsText(DataField field) => field.ClrType == typeof(string) || field.ClrType == typeof(ReadOnlyMemory<char>);
 
     private static InterpException WrongType(DataField field, string path) => InterpException.Invalid("PARQUET_TYPE",
         $"Column '{field.Path}' of '{path}' holds {(field.MaxRepetitionLevel > 0 ? "lists of " : "")}{field.ClrType.Name}; texts, or lists of whole numbers, are expected.");

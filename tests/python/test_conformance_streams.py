@@ -104,16 +104,20 @@ def test_texts_are_read_and_shown(engine, server, tmp_path):
 
 
 def test_circuits_are_judged_with_what_it_gathered(model):
-    points = ["blocks.*.attn.hook_result", "blocks.*.hook_mlp_out", "hook_embed", "hook_pos_embed", "blocks.0.hook_resid_pre"]
-    model.set_use_attn_result(True)
-    try:
-        result = streams.run(model, ROWS, {point: [streams.mean(), streams.sample(9)] for point in points})
-    finally:
-        model.set_use_attn_result(False)
-    ranked = patching.attribution_patch_edges(model, ROWS[:2], ROWS[2:4], metrics.log_prob(4))
-    full = circuits.evaluate(model, ranked.circuit(0), ROWS[:2], patching.means(result), metrics.log_prob(4))
-    drawn = circuits.evaluate(model, ranked.circuit(0), ROWS[:2], patching.samples(result), metrics.log_prob(4))
-    assert repr(full) != repr(drawn)
+    points = ["blocks.*.attn.hook_z", "blocks.*.hook_mlp_out", "blocks.0.hook_resid_pre"]
+    result = streams.run(model, ROWS, {point: [streams.mean(), streams.sample(9)] for point in points})
+    metric, prompts = metrics.log_prob(4), ROWS[:2]
+    without = circuits.ResidualGraph.of(model).all().without("a0.h1")
+
+    def mean_of_the_head(value, hook):
+        value[:, :, 1] = np.asarray(result[Z]["mean"], np.float32)[1]
+        return value
+
+    with model.hooks(fwd_hooks=[(Z, mean_of_the_head)]):
+        expected = np.mean(np.asarray(model.measure(prompts, metric)))
+    assert abs(circuits.evaluate(model, without, prompts, patching.means(result), metric)[0].value - expected) < 2e-5
+    drawn = [circuits.evaluate(model, without, prompts, patching.samples(result, seed), metric)[0].value for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] and drawn[0] != drawn[2] and abs(drawn[0] - expected) > 1e-7
 
 
 def test_a_checkpoint_goes_on_to_the_last_bit(model, engine, server, tmp_path):

@@ -26,7 +26,7 @@ public sealed record NodePatch
 
     /// <summary>
     /// AtP*: for queries and keys the softmax is recomputed exactly for each patched position, and only what comes behind the
-    /// pattern is linear (Kramár et al. section 3.1.1): saturated attention has no gradient.
+    /// pattern is linear (Kramár et al. section 3.1.1): saturated attention has no gradient. Not with float16 (QK_FIX_FLOAT16).
     /// </summary>
     public bool FixQueriesAndKeys { get; init; }
 

@@ -24,6 +24,9 @@ public sealed class NodePatchExecution : IStepwise<NodeAttribution>, IHasProgres
     internal NodePatchExecution(TransformerModel model, NodePatch patch, ExecutionOptions options)
     {
         (this.model, this.patch) = (model, patch);
+        if (patch.FixQueriesAndKeys && model.DataType == ScalarType.Float16)
+            throw InterpException.Precondition("QK_FIX_FLOAT16",
+                "The QK fix needs a pattern's smallest shares, which float16 rounds to zero below 6e-8; load the model in bfloat16 or float32.");
         clean = AttributionPairs.Side(model, patch.Clean, patch.Metric);
         corrupt = AttributionPairs.Side(model, patch.Corrupt, patch.Metric);
         for (var layer = 0; layer < model.Config.LayerCount; layer++) AddPoints(layer);

@@ -28,6 +28,11 @@ public sealed class HalfTypeTests : IDisposable
             {
                 // Draws near a boundary fall on either side.
                 if (way == "generation") continue;
+                if (way == "attribution of nodes" && type == ScalarType.Float16)
+                {
+                    Assert.Equal("QK_FIX_FLOAT16", Assert.Throws<InterpException>(() => run(half)).Reason);
+                    continue;
+                }
                 using var scope = NewDisposeScope();
                 // Scores of what may not be attended to are -infinity in both.
                 var (expected, found) = (tensor(run(full)).nan_to_num(0, 0, 0), tensor(run(half)).nan_to_num(0, 0, 0));
