@@ -109,11 +109,7 @@ def test_circuits_are_judged_with_what_it_gathered(model):
     metric, prompts = metrics.log_prob(4), ROWS[:2]
     without = circuits.ResidualGraph.of(model).all().without("a0.h1")
 
-    def mean_of_the_head(value, hook):
-        value[:, :, 1] = np.asarray(result[Z]["mean"], np.float32)[1]
-        return value
-
-    with model.hooks(fwd_hooks=[(Z, mean_of_the_head)]):
+    with model.hooks(fwd_hooks=[(Z, ops.set(np.asarray(result[Z]["mean"], np.float32)[1], heads=[1]))]):
         expected = np.mean(np.asarray(model.measure(prompts, metric)))
     assert abs(circuits.evaluate(model, without, prompts, patching.means(result), metric)[0].value - expected) < 2e-5
     drawn = [circuits.evaluate(model, without, prompts, patching.samples(result, seed), metric)[0].value for seed in (0, 0, 1)]
