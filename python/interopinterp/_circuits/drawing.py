@@ -23,7 +23,7 @@ def circuit(found: Any) -> str:
     drawn = [records[at] for at in np.argsort(-np.abs(scores), kind="stable")[:MOST_EDGES]]
     largest = float(np.abs(scores).max(initial=0))
     rows: dict[tuple, list[str]] = {}
-    for node in {*(record["sender"] for record in drawn), *(_node(record["receiver"]) for record in drawn), "input", "logits"}:
+    for node in {*(record["sender"] for record in drawn), *(node for record in drawn for node in _nodes(found.graph, record["receiver"])), "input", "logits"}:
         rows.setdefault(_height(node), []).append(node)
     levels, width = sorted(rows), max(map(len, rows.values())) * _STEP_X + 2 * _MARGIN
     height = (len(levels) - 1) * _STEP_Y + 2 * _MARGIN
@@ -33,8 +33,8 @@ def circuit(found: Any) -> str:
         for at, node in enumerate(nodes):
             places[node] = (width / 2 + (at - (len(nodes) - 1) / 2) * _STEP_X, height - _MARGIN - level * _STEP_Y)
     lines, boxes = [], []
-    for record in drawn:
-        (x1, y1), (x2, y2) = places[record["sender"]], places[_node(record["receiver"])]
+    for record, end in [(one, end) for one in drawn for end in _nodes(found.graph, one["receiver"])]:
+        (x1, y1), (x2, y2) = places[record["sender"]], places[end]
         score = record["score"]
         share = abs(score) / largest if score is not None and largest else 0.3
         told = f"{record['sender']}->{record['receiver']}" + ("" if score is None else f": {score:.4g}")
@@ -93,8 +93,9 @@ def scatter(points: np.ndarray, title: str) -> str:
             f"<text x='{middle}' y='{size + 8}' text-anchor='middle'>{html.escape(title)}</text></svg>")
 
 
-def _node(receiver: str) -> str:
-    return receiver.partition("<")[0]
+def _nodes(graph: Any, receiver: str) -> list[str]:
+    """The nodes that a receiver is the input of: several heads where they share a key head; the logits themselves."""
+    return graph.feeds(receiver) or [receiver]
 
 
 def _height(node: str) -> tuple:

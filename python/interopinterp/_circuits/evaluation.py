@@ -240,6 +240,8 @@ def _task(model: Any, loans: Any, prompts: Any, ablation: Any, metric: Any) -> p
         task.zero.SetInParent()
     elif isinstance(ablation, Mapping) or hasattr(ablation, "cache_dict"):
         for point in _points(model):
+            if point not in ablation:
+                raise InvalidArgumentError("CIRCUIT_ABLATION", f"Of the activations that stand in for ablated edges '{point}' is missing.")
             task.cache.activations[point].CopyFrom(loans.tensor(ablation[point]))
     elif ablation is None or callable(ablation):
         raise InvalidArgumentError("CIRCUIT_ABLATION", f"The ablation is a {type(ablation).__name__}; what corrupted prompts read "

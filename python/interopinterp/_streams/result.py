@@ -86,7 +86,7 @@ class Probe:
     def records(self) -> list[dict[str, Any]]:
         """A dict per number of the unit, with all that is one number for each of them."""
         flat = {name: arrays.to_numpy(value).reshape(-1) for name, value in self.tensors.items()
-                if tuple(value.shape) == self.unit and not name.startswith("sample")}
+                if tuple(value.shape) == self.unit and not name.startswith(("sample", "position_", "histogram_edges", "top_", "bottom_"))}
         axes = ("unit",) if len(self.unit) == 1 else ("head", "dim")
         places = [dict(zip(axes, map(int, at))) for at in np.ndindex(*self.unit)]
         return [{"point": self.name, **place, **{name: values[i].item() for name, values in flat.items()}}

@@ -48,7 +48,10 @@ def shards(
 def parquet(
     paths: Any, column: str = "text", row_length: int = 128, prepend_bos: bool = True, documents_per_batch: int = 1000
 ) -> pb.TokenSource:
-    """A column of Parquet files: texts, which are documents as in text(), or lists of token ids, which are rows already."""
+    """A column of Parquet files: texts, which are documents as in text(), or lists of token ids: a row each, cut where longer.
+
+    prepend_bos  of lists too, where the model has a tokenizer, and row_length counts it: give False where they begin with one or fill a row
+    """
     return pb.TokenSource(parquet=pb.ParquetSource(
         paths=_paths(paths), column=column, rows=_rows(row_length, prepend_bos, documents_per_batch)))
 

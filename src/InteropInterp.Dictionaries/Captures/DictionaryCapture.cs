@@ -1,3 +1,4 @@
+using System.Globalization;
 using InteropInterp.Dictionaries.Interventions;
 using InteropInterp.Hooks;
 using InteropInterp.Plans;
@@ -21,6 +22,16 @@ public sealed record DictionaryCapture(SparseDictionary Dictionary, DictionaryPa
     };
 
     public PositionCost Cost => DictionaryOp.EncodingCost(Dictionary);
+
+    public string Identity()
+    {
+        using var scope = NewDisposeScope();
+        using var mode = no_grad();
+        var weights = Dictionary.Weights;
+        Tensor[] all = [weights.Encoder, weights.EncoderBias, weights.Decoder, weights.DecoderBias, .. Dictionary.Architecture.Tensors.Values];
+        var sums = all.Select(t => BitConverter.DoubleToInt64Bits(t.sum(ScalarType.Float64).item<double>()).ToString("x", CultureInfo.InvariantCulture));
+        return $"{Suffix} of {Dictionary.Config} {Dictionary.Architecture}, {string.Join(' ', sums)}".ReplaceLineEndings(" ");
+    }
 
     public void Check(HookPoint point, IReadOnlyList<long> shape) =>
         DictionaryOp.CheckActivation(Dictionary, $"The capture of '{point.Name}.{Suffix}'", shape);

@@ -72,7 +72,7 @@ public sealed class AcdcExecution : IStepwise<AcdcResult>, IHasProgress
         {
             var effect = effects[sender, receiver] = Math.Abs(value.Average() - full) - distance;
             sender--;
-            if (effect >= threshold) break;
+            if (!(effect < threshold)) break;
             (circuit, distance) = (candidates[accepted], distance + effect);
             accepted++;
         }

@@ -21,16 +21,28 @@ internal sealed class BaseRun : IDisposable
     {
         recorder = new BaseRecorder(NoHooks.Instance, new SweepRecording([], points));
         isRotary = model.Config.IsRotary;
+        try
+        {
+            (Final, Positions, KeyMask, LongestPosition, Metric) = Run(model, plan);
+        }
+        catch
+        {
+            recorder.Dispose();
+            throw;
+        }
+    }
+
+    private (Tensor, Tensor, Tensor?, long, double[]) Run(TransformerModel model, CheckedPlan plan)
+    {
         using var scope = NewDisposeScope();
         using var mode = no_grad();
         var batch = new RowBatch(plan, [.. Enumerable.Range(0, plan.RowCount)], plan.Plan.PaddingSide == PaddingSide.Left, model.Device);
         using var layout = batch.Layout(model.Config, null, model.Device);
         var pass = new ForwardPass(model, plan.Plan.Flags, recorder, layout);
-        Final = pass.Blocks(pass.Embed(batch.Tokens!), 0, plan.EndLayer).alias().DetachFromDisposeScope();
-        Positions = layout.Positions.alias().DetachFromDisposeScope();
-        KeyMask = batch.AttentionMask(model.Config)?.alias().DetachFromDisposeScope();
-        LongestPosition = layout.LongestPosition;
-        Metric = new MetricReader(model, plan).Read(Final, 0, Final);
+        var final = pass.Blocks(pass.Embed(batch.Tokens!), 0, plan.EndLayer);
+        var metric = new MetricReader(model, plan).Read(final, 0, final);
+        Tensor Kept(Tensor x) => x.alias().DetachFromDisposeScope();
+        return (Kept(final), Kept(layout.Positions), batch.AttentionMask(model.Config) is { } mask ? Kept(mask) : null, layout.LongestPosition, metric);
     }
 
     /// <summary>The last residual stream [rows, pos, d_model].</summary>

@@ -25,7 +25,7 @@ public sealed class CircuitRunner : IDisposable
     private readonly Dictionary<HookPoint, Tensor> ablated = [];
 
     /// <summary>Runs the prompts and what the ablation needs, once.</summary>
-    /// <exception cref="InterpException">Whatever of it cannot run, before anything runs; CANCELLED.</exception>
+    /// <exception cref="InterpException">Whatever of it cannot run, before anything runs but for means and samples that do not fit; CANCELLED.</exception>
     public CircuitRunner(TransformerModel model, CircuitTask task, ExecutionOptions? options = null,
         CancellationToken cancellation = default)
     {
@@ -39,13 +39,21 @@ public sealed class CircuitRunner : IDisposable
             source with { Captures = [.. points.Select(p => new Capture(p.Name))] }, options, cancellation);
         baseRun = DeviceLeases.Of(model.Device).Run(Stepwise.Once(() =>
             new BaseRun(model, plan, points.Concat(TailLayout.Reads(model.Config, 0)))), cancellation);
-        using var scope = NewDisposeScope();
-        foreach (var point in points)
+        try
         {
-            var shape = baseRun[point].shape;
-            ablated[point] = (run is not null ? task.Ablation.Made(run[point.Name], shape)
-                    : task.Ablation.Given(model, plan, point) ?? zeros(shape, model.DataType, model.Device))
-                .alias().DetachFromDisposeScope();
+            using var scope = NewDisposeScope();
+            foreach (var point in points)
+            {
+                var shape = baseRun[point].shape;
+                ablated[point] = (run is not null ? task.Ablation.Made(run[point.Name], shape)
+                        : task.Ablation.Given(model, plan, point) ?? zeros(shape, model.DataType, model.Device))
+                    .alias().DetachFromDisposeScope();
+            }
+        }
+        catch
+        {
+            Dispose();
+            throw;
         }
     }
 

@@ -56,15 +56,17 @@ public static class SparseProbing
 
     private static List<int> ByMeanDifference(Tensor x, bool[] labels, int count)
     {
-        var signs = tensor(labels.Select(l => l ? 1.0 / labels.Count(b => b) : -1.0 / labels.Count(b => !b)).ToArray());
+        var (yes, no) = (labels.Count(l => l), labels.Count(l => !l));
+        var signs = tensor(labels.Select(l => l ? 1.0 / yes : -1.0 / no).ToArray());
         var (_, best) = x.t().mv(signs).abs().topk(count, 0, true, true);
         return [.. best.data<long>().ToArray().Select(n => (int)n)];
     }
 
     private static (long[] Train, long[] Test) Split(IReadOnlyList<bool> labels, SparseProbeOptions options)
     {
+        // Step 0 is what a stream's reservoir chose its tokens by.
         var tokens = Enumerable.Range(0, labels.Count).ToLookup(
-            t => CounterRandom.Uniform(options.Seed, options.Groups?[t] ?? t, 0) < options.TestShare, t => (long)t);
+            t => CounterRandom.Uniform(options.Seed, options.Groups?[t] ?? t, 1) < options.TestShare, t => (long)t);
         long[] train = [.. tokens[false]], test = [.. tokens[true]];
         var classes = train.Select(t => labels[(int)t]).Distinct().Count();
         InterpException.Require(classes == 2 && test.Length > 0, "PROBE_LABELS",

@@ -28,6 +28,9 @@ public interface ICaptureTransform
     /// <summary>Put behind the point's name with a dot.</summary>
     string Suffix { get; }
 
+    /// <summary>What tells it from others, by content: a stream goes on from a checkpoint with the same only.</summary>
+    string Identity() => Suffix;
+
     /// <summary>Refuses points whose activations it cannot take.</summary>
     /// <param name="shape">The shape of the selected part, in the point's own axis order; -1 where a run decides.</param>
     void Check(Hooks.HookPoint point, IReadOnlyList<long> shape);

@@ -45,12 +45,12 @@ public static class IndirectObjectFindings
     {
         var (all, found) = (c.Ranking.Count, c.Found);
         var recovers = found.Performance.Recovered >= c.Options.Recovered
-            ? $"The {found.Heads.Count} of {all} heads with the largest effects, with all MLPs, recover {Percent(found.Performance.Recovered)} of the logit difference " +
-              $"while all else is mean-ablated"
+            ? $"{(found.Heads.Count == 1 ? $"The head with the largest effect of all {all}" : $"The {found.Heads.Count} of {all} heads with the largest effects")}" +
+              $", with all MLPs: this recovers {Percent(found.Performance.Recovered)} of the logit difference while all else is mean-ablated"
             : $"No circuit recovers the {Percent(c.Options.Recovered)} asked for; with all heads it is {Percent(found.Performance.Recovered)}";
         var edges = c.EdgeCurve.FirstOrDefault(p => p.Recovered >= c.Options.Recovered);
         var mlps = c.NodeCurve[0];
-        return $"{recovers}; with the circuit ablated and all else left, {Percent(found.Performance.RecoveredOutside!.Value)} is left. MLPs without any head " +
+        return $"{recovers}; with its heads ablated and all else left, MLPs too, {Percent(found.Performance.RecoveredOutside!.Value)} is left. MLPs without any head " +
             $"recover {Percent(mlps.Recovered)}. {(edges is null ? "Of edges all are needed." : $"Ranked one by one, {edges.Edges:N0} of {c.Graph.EdgeCount:N0} edges " +
             $"({Percent((double)edges.Edges / c.Graph.EdgeCount)}) recover {Percent(edges.Recovered)}.")} The answer is written by {Names(c.Movers)}" +
             $"{(c.Feeders.Count == 0 ? "" : $"; what those look for and copy comes most of all from {Names(c.Feeders)}")}.";
@@ -58,7 +58,9 @@ public static class IndirectObjectFindings
 
     private static string Directions(IndirectObjectCircuit c)
     {
-        var sweep = c.Sweeps[0];
+        // Prompts with both names as the answer are their own swapped ones in another order: both directions are then one experiment.
+        var isOne = c.Sweeps[0].Restored.Zip(c.Sweeps[0].Lost).All(e => Math.Abs(e.First - e.Second) < Idle / 10);
+        var sweep = isOne ? c.Sweeps[1] : c.Sweeps[0];
         var heads = c.Graph.Config.HeadCount;
         IEnumerable<string> Where(Func<double, double, bool> holds, Func<double, double, double> by) =>
             Enumerable.Range(0, sweep.Restored.Count).Where(i => holds(sweep.Restored[i], sweep.Lost[i]))
@@ -69,7 +71,11 @@ public static class IndirectObjectFindings
         var backed = Where((r, l) => r >= share && l <= r / 2, (r, l) => r - l).ToList();
         var joint = Where((r, l) => l >= share && r <= l / 2, (r, l) => l - r).ToList();
         var most = sweep.Restored.Max();
-        return "In brackets what a head's clean output restores of the swapped answer, and what its corrupted output takes away. " +
+        var corrupted = isOne
+            ? "With the answer swapped both directions give the same numbers, as these prompts are among the clean ones: that shows nothing about heads. " +
+              "In brackets what a head's clean output restores where all names are unrelated, and what its output there takes away. "
+            : "In brackets what a head's clean output restores of the swapped answer, and what its corrupted output takes away. ";
+        return corrupted +
             Sentence("About as sufficient as necessary", both) +
             Sentence("Restore more than is lost without them, as one input of an OR does that another can stand in for (or as where later components make up for the loss)", backed) +
             Sentence("Are needed more than they suffice, as one input of an AND is", joint) +
@@ -87,9 +93,9 @@ public static class IndirectObjectFindings
                 ? $"No head takes {Percent(c.Options.Share)} of the difference away by its direct path to the logits. "
                 : $"By their direct paths to the logits {Names(c.NegativeMovers)} work against the answer. ");
         return text + (peak.Recovered > 1.02
-            ? $"A circuit that leaves such heads out can do better than the model: the curve reaches {Percent(peak.Recovered)} with {c.Heads(peak)} heads. A share " +
+            ? $"A part of the heads can do better than all of them: the curve reaches {Percent(peak.Recovered)} with {c.Heads(peak)} heads. A share " +
               "near 100% therefore does not say that a circuit is whole."
-            : "No circuit of the curve does better than the model.");
+            : "No circuit of the curve does better than the model by more than 2%.");
     }
 
     private static string Repair(IndirectObjectCircuit c)
@@ -101,9 +107,10 @@ public static class IndirectObjectFindings
             < -0.1 => $"The loss is {Percent(-r.Repaired)} larger than that: later components build on what the movers write",
             _ => "Later components hardly make it good",
         };
+        var gained = string.Join(", ", r.Backups.Take(4).Where(b => b.Gain > 0).Select(b => $"{Short(b.Head)} ({Percent(b.Gain)})"));
         return $"Without what {Names(c.Movers)} write at the last position {Percent(r.Predicted)} of the logit difference should go, if all behind them kept its value; " +
-            $"in truth {Percent(r.Actual)} goes. {verdict}. Most is gained then by {string.Join(", ", r.Backups.Take(4).Select(b => $"{Short(b.Head)} ({Percent(b.Gain)})"))}; " +
-            "the rest is the final norm, which divides by a smaller number.";
+            $"in truth {Percent(r.Actual)} goes. {verdict}. Most is gained then by {(gained.Length > 0 ? gained : "no head")}; " +
+            "the final norm is recomputed in all of these, so they hold its rescaling too; MLPs and other heads are not listed.";
     }
 
     private static string Completeness(IndirectObjectCircuit c)
@@ -114,7 +121,9 @@ public static class IndirectObjectFindings
         var idle = found.Minimality.Where(m => m.Change < Idle).Select(m => m.Node).ToList();
         var off = worst.Knockout.Incompleteness / scale;
         return $"Taking the same heads from circuit and model, the two differ most for {worst.Name}: by {Percent(off)} of the logit difference" +
-            $"{(off > 0.2 ? ", so heads outside the circuit do part of the work when those inside are gone: it is not complete. "
+            $"{(off > 0.2 ? worst.Knockout.Model > worst.Knockout.Circuit
+                    ? ", so heads outside the circuit do part of the work when those inside are gone: it is not complete. "
+                    : ", so heads outside the circuit work against the answer when those inside are gone: it is not complete. "
                 : ": what is outside hardly matters even then. ")}" +
             (idle.Count == 0 ? $"Each head in it moves the difference by {Percent(Idle)} or more when it alone is left out."
                 : $"{idle.Count} of its heads move the difference by less than {Percent(Idle)} when they alone are left out ({Names(idle.Take(Named))}" +
@@ -128,7 +137,8 @@ public static class IndirectObjectFindings
         string Each(IEnumerable<Agreement> of) => string.Join(", ", of.Select(a => $"{a.Site} ({Text(a.Correlation)})"));
         return "Attribution patching, one pass for all heads, correlates with patching them one by one over heads: " +
             (good.Count > 0 ? $"well for {Each(good)}" : "") + (good.Count > 0 && bad.Count > 0 ? "; " : "") +
-            (bad.Count > 0 ? $"less for {Each(bad)}, where a softmax is saturated and has no slope" : "") +
+            (bad.Count > 0 ? $"less for {Each(bad)}" : "") +
+            (bad.Any(a => a.Site is "q" or "k") ? " (for q and k a saturated softmax, which has no slope, is a known cause)" : "") +
             ". Edges are ranked by such estimates (integrated along the embedding), so single weights of the drawing are estimates; what a set of edges recovers is measured.";
     }
 

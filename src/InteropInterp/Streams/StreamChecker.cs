@@ -2,6 +2,7 @@ using InteropInterp.Hooks;
 using InteropInterp.Models;
 using InteropInterp.Plans;
 using InteropInterp.Plans.Checking;
+using InteropInterp.Plans.Interventions;
 using InteropInterp.Streams.Statistics;
 
 namespace InteropInterp.Streams;
@@ -23,8 +24,8 @@ internal static class StreamChecker
             $"A checkpoint after every {plan.CheckpointEvery} tokens; above 0 are expected.");
         InterpException.Require(plan.Checkpoint is null || plan.Interventions.Count == 0, "CHECKPOINT_INTERVENTIONS",
             $"The stream has {plan.Interventions.Count} interventions and a checkpoint, which could not tell whether they are the same when it goes on.");
-        InterpException.Require(!plan.Interventions.Any(i => i.Gradient || i.Op.Reads is not null), "STREAM_INTERVENTION",
-            "Interventions of a stream take nothing from other runs and edit no gradients.");
+        InterpException.Require(!plan.Interventions.Any(i => i.Gradient || i.Op.Reads is not null || !i.Where.Rows.IsAll), "STREAM_INTERVENTION",
+            "Interventions of a stream take nothing from other runs, edit no gradients and select no rows.");
         if (plan.Source.RowLength > model.Config.ContextLength)
             throw InterpException.OutOfRange("SEQUENCE_TOO_LONG",
                 $"The stream's rows have up to {plan.Source.RowLength} tokens; the model's n_ctx is {model.Config.ContextLength}. Cut them to that many.");
@@ -38,19 +39,32 @@ internal static class StreamChecker
     }
 
     /// <summary>The plan of one batch: it stops behind the last layer that anybody looks at.</summary>
-    public static Plan Pass(TransformerModel model, StreamPlan plan, IReadOnlyList<CheckedProbe> probes, IReadOnlyList<Row> rows)
+    public static Plan Pass(TransformerModel model, StreamPlan plan, IReadOnlyList<CheckedProbe> probes, IReadOnlyList<Row> rows, long firstRow = 0)
     {
+        // Draws are keyed by the row of a plan: each batch needs a key of its own.
+        var key = unchecked((ulong)firstRow * 0x9E3779B97F4A7C15);
         var end = probes.Max(p => p.Point.Site > HookSite.ResidPost ? model.Config.LayerCount : p.Point.Layer + 1);
         return new Plan
         {
             Rows = rows,
+            Seed = key,
             Flags = plan.Flags,
             Captures = [.. probes.Select(p => p.Probe.Capture with { Point = p.Point.Name, Name = p.Shape.Name })],
             // One that edits a later layer changes nothing that is looked at.
-            Interventions = [.. plan.Interventions.Select(i => end < model.Config.LayerCount ? i with { IsOptional = true } : i)],
+            Interventions =
+            [
+                .. plan.Interventions.Select(i => i with { Op = Keyed(i.Op, key), IsOptional = i.IsOptional || end < model.Config.LayerCount }),
+            ],
             StopAtLayer = end < model.Config.LayerCount ? end : null,
         };
     }
+
+    private static InterventionOp Keyed(InterventionOp op, ulong key) => op switch
+    {
+        ResampleOp { Seed: { } seed } one => one with { Seed = seed ^ key },
+        NoiseOp { Seed: { } seed } one => one with { Seed = seed ^ key },
+        _ => op,
+    };
 
     private static IEnumerable<CheckedProbe> Points(TransformerModel model, StreamPlan plan, StreamProbe probe)
     {

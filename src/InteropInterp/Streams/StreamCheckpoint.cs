@@ -27,7 +27,7 @@ internal static class StreamCheckpoint
         $"counted from {plan.SkipFirst}, without {string.Join(' ', plan.IgnoredTokens.Order())}",
         $"batches of {plan.BatchTokens}",
         .. probes.Select(p => $"probe {p.Shape.Name} [{string.Join(", ", p.Shape.Unit)}] at {p.Point.Name} of heads {p.Probe.Where.Heads}, "
-            + $"last {p.Probe.Where.Last}, {p.Probe.Transform?.Suffix}: {string.Join(", ", p.Probe.Statistics.Select(Text))}"),
+            + $"last {p.Probe.Where.Last}, {p.Probe.Transform?.Identity()}: {string.Join(", ", p.Probe.Statistics.Select(Text))}"),
     ]);
 
     public static void Save(string path, string identity, StreamPlace place, IEnumerable<KeyValuePair<string, Tensor>> state) =>

@@ -109,11 +109,21 @@ public sealed class StreamExecution : IStepwise<StreamResult>
         reader ??= plan.Source.Rows(rows).GetEnumerator();
         var next = new List<int[]>();
         var counted = tokens;
-        while (next.Count < batchRows && !(counted >= plan.MaxTokens) && reader.MoveNext())
+        try
         {
-            CheckTokens(reader.Current, rows + next.Count);
-            next.Add(reader.Current);
-            counted += new CountedTokens([reader.Current], 0, 0, plan.SkipFirst, ignored).Count;
+            while (next.Count < batchRows && !(counted >= plan.MaxTokens) && reader.MoveNext())
+            {
+                CheckTokens(reader.Current, rows + next.Count);
+                next.Add(reader.Current);
+                counted += new CountedTokens([reader.Current], 0, 0, plan.SkipFirst, ignored).Count;
+            }
+        }
+        catch
+        {
+            // What was read of the batch comes again, and so does the error: an iterator that threw says that it has ended.
+            reader.Dispose();
+            reader = null;
+            throw;
         }
         return next;
     }
@@ -123,7 +133,7 @@ public sealed class StreamExecution : IStepwise<StreamResult>
         using var scope = NewDisposeScope();
         using var mode = no_grad();
         var counted = new CountedTokens(next, rows, tokens, plan.SkipFirst, ignored);
-        using var run = PlanRunner.Start(model, StreamChecker.Pass(model, plan, probes, Row.From(next)), options);
+        using var run = PlanRunner.Start(model, StreamChecker.Pass(model, plan, probes, Row.From(next), rows), options);
         while (run.Advance())
         {
         }

@@ -31,21 +31,34 @@ public static class TokenizedCorpus
         InterpException.Require(length > 0 && options.DocumentsPerBatch > 0, "ROW_LENGTH_TOO_SMALL",
             $"Rows of {options.RowLength} tokens from batches of {options.DocumentsPerBatch} documents have no room for text.");
         InterpException.Require(tokenizer.EosId is not null, "NO_EOS_TOKEN", "The tokenizer has no EOS token to put between documents.");
-        return documents.Chunk(options.DocumentsPerBatch).SelectMany(batch => Batch(tokenizer, batch, length, options.KeepsRest))
-            .Select(row => (int[])[.. prefix, .. row]);
+        return Cut(tokenizer, documents, length, options).Select(row => (int[])[.. prefix, .. row]);
     }
 
-    private static IEnumerable<int[]> Batch(ModelTokenizer tokenizer, string[] documents, int length, bool keepsRest)
+    // Rows are given as soon as they are full: one document is held at a time.
+    private static IEnumerable<int[]> Cut(ModelTokenizer tokenizer, IEnumerable<string> documents, int length, TokenizedCorpusOptions options)
     {
-        var ids = new List<int>();
-        for (var i = 0; i < documents.Length; i++)
+        using var reader = documents.GetEnumerator();
+        for (var more = reader.MoveNext(); more;)
         {
-            if (i > 0) ids.Add(tokenizer.EosId!.Value);
-            ids.AddRange(tokenizer.Tokenizer.Encode(documents[i]));
+            var ids = new List<int>();
+            var hasRow = false;
+            for (var i = 0; more && i < options.DocumentsPerBatch; i++, more = reader.MoveNext())
+            {
+                if (i > 0) ids.Add(tokenizer.EosId!.Value);
+                ids.AddRange(tokenizer.Tokenizer.Encode(reader.Current));
+                var full = ids.Count / length * length;
+                for (var start = 0; start < full; start += length) yield return ids.GetRange(start, length).ToArray();
+                ids.RemoveRange(0, full);
+                hasRow |= full > 0;
+            }
+            if (options.KeepsRest)
+            {
+                if (ids.Count > 0) yield return ids.ToArray();
+                continue;
+            }
+            if (hasRow) continue;
+            while (ids.Count < length) ids.Add(tokenizer.PadId!.Value);
+            yield return ids.ToArray();
         }
-        while (!keepsRest && ids.Count < length) ids.Add(tokenizer.PadId!.Value);
-        for (var start = 0; start + length <= ids.Count; start += length) yield return ids.GetRange(start, length).ToArray();
-        var rest = ids.Count % length;
-        if (keepsRest && rest > 0) yield return ids.GetRange(ids.Count - rest, rest).ToArray();
     }
 }

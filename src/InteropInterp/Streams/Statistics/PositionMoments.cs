@@ -1,10 +1,12 @@
 using InteropInterp.Native.Operators;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Streams.Statistics;
 
 /// <summary>
-/// The same position by position: "position_count" [pos], "position_mean" and "position_variance" [pos, unit]. What mean ablation
+/// The same position by position: "position_count" [pos], "position_mean" and "position_variance" [pos, unit], NaN where nothing was
+/// counted. What mean ablation
 /// takes where positions mean something.
 /// </summary>
 public sealed record PositionMoments(bool WithVariance = false) : Statistic
@@ -54,8 +56,10 @@ internal sealed class PositionMomentsAccumulator : Accumulator
     {
         long[] unit = [shape.RowLength, .. shape.Unit];
         yield return Result("position_count", count.to(ScalarType.Int64));
-        yield return Result("position_mean", mean.clone().view(unit));
-        if (squares is not null) yield return Result("position_variance", (squares / Divisor(count)).view(unit));
+        using var nothing = double.NaN.ToScalar();
+        var missing = count.eq(Scalars.Zero).unsqueeze(1);
+        yield return Result("position_mean", mean.masked_fill(missing, nothing).view(unit));
+        if (squares is not null) yield return Result("position_variance", (squares / Divisor(count)).masked_fill(missing, nothing).view(unit));
     }
 
     private Tensor Sums(Tensor positions, Tensor wide) => zeros_like(mean).index_add_(0, positions, wide, Scalars.One);

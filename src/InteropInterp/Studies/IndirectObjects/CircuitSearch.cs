@@ -50,7 +50,11 @@ internal sealed class CircuitSearch(
     private FoundCircuit Judge(CircuitRunner runner, IReadOnlyList<Sender> heads, PathSearch paths)
     {
         var circuit = OfHeads(heads);
-        var performance = CircuitEvaluation.Faithfulness(runner, circuit, cancellation);
+        // The embedding and the MLPs stay: without them nothing of a prompt reaches what is left, and nothing could be left of its answer.
+        var performance = CircuitEvaluation.Curve(runner, [circuit], cancellation)[0] with
+        {
+            Outside = runner.Run(Circuit.Full(graph).WithoutNodes(heads), cancellation),
+        };
         var scale = performance.Whole - performance.None;
 
         List<(Sender Node, double Change)> changes = [];

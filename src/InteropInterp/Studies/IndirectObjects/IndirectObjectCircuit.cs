@@ -118,7 +118,7 @@ public sealed record HeadAttention(IReadOnlyList<double> Answer, IReadOnlyList<d
 public sealed record PathEffects(string Name, IReadOnlyList<Receiver> Receivers, IReadOnlyList<double> Lost);
 
 /// <summary>The movers' outputs at the last position taken away together.</summary>
-/// <param name="Predicted">What is lost if everything behind them keeps its value.</param>
+/// <param name="Predicted">What is lost if everything behind them but the final norm keeps its value.</param>
 /// <param name="Actual">What is lost in truth, all behind them recomputed.</param>
 /// <param name="Backups">Heads that then write more towards the answer, with how much more (shares), most first.</param>
 public sealed record SelfRepair(double Predicted, double Actual, IReadOnlyList<(Sender Head, double Gain)> Backups)
@@ -135,7 +135,7 @@ public sealed record Agreement(
 
 /// <summary>The circuit the study settles on.</summary>
 /// <param name="Heads">Its heads; all MLPs and the embedding are in it too.</param>
-/// <param name="Performance">With all else mean-ablated, and with it mean-ablated and all else left.</param>
+/// <param name="Performance">With all else mean-ablated, and with its heads mean-ablated and all else left, MLPs too.</param>
 /// <param name="Minimality">Per head, by how much the logit difference moves without it, as a share, largest first.</param>
 /// <param name="Knockouts">What circuit and model do after the same heads are taken from both.</param>
 public sealed record FoundCircuit(
