@@ -43,6 +43,7 @@ def test_statistics_are_those_of_all_activations(model):
     assert list(np.asarray(result[POST]["firing_count"])) == list((post > 0.1).sum(0))
     by_position = np.asarray(model.run_with_cache(ROWS)[1][POST], np.float64)
     assert close(np.asarray(result[POST]["position_mean"])[1:], by_position.mean(0)[1:], 1e-6)
+    assert np.isnan(np.asarray(result[POST]["position_mean"])[0]).all()
     records = result[Z].records()
     assert len(records) == 2 * 8 and records[9]["head"] == 1 and abs(records[9]["mean"] - z.mean(0)[1, 1]) < 1e-6
 

@@ -61,10 +61,27 @@ public class FeatureStreamTests
         })).Reason);
     }
 
-    private static SparseDictionary Make()
+    [Fact]
+    public void A_checkpoint_of_another_dictionary_is_refused()
+    {
+        using var folder = new TemporaryFolder();
+        using var model = TinyModels.Make("gpt2");
+        using var dictionary = Make();
+        using var other = Make(seed: 4);
+        StreamPlan Of(SparseDictionary read) => new()
+        {
+            Source = new RowSource(Rows), Probes = [new StreamProbe(Point, new Firing()) { Transform = new DictionaryCapture(read) }],
+            Checkpoint = folder.File("features.safetensors"),
+        };
+        StreamRunner.Run(model, Of(dictionary)).Dispose();
+        Assert.Equal("CHECKPOINT_OF_OTHER_STREAM", Assert.Throws<InterpException>(() => StreamRunner.Run(model, Of(other))).Reason);
+        StreamRunner.Run(model, Of(dictionary)).Dispose();
+    }
+
+    private static SparseDictionary Make(ulong seed = 3)
     {
         using var scope = NewDisposeScope();
-        using var generator = new Generator(3);
+        using var generator = new Generator(seed);
         Tensor Random(params long[] shape) => randn(shape, ScalarType.Float64, generator: generator);
         // Biases spread so that features fire at very different rates.
         var biases = tensor(Enumerable.Range(0, 24).Select(i => -0.7 * i).ToArray());

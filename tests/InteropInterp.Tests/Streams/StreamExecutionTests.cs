@@ -210,6 +210,14 @@ public class StreamExecutionTests
     }
 
     [Fact]
+    public void What_a_source_refuses_it_refuses_again()
+    {
+        using var model = TinyModels.Make("gpt2");
+        using var stream = StreamRunner.Start(model, Plan() with { Source = new RowSource([[1, 2], [3, 40]]), BatchTokens = 100 });
+        for (var i = 0; i < 2; i++) Assert.Equal("TOKEN_OUT_OF_RANGE", Reason(() => stream.Advance()));
+    }
+
+    [Fact]
     public void What_cannot_run_is_refused_before_anything_runs()
     {
         using var model = TinyModels.Make("gpt2");
