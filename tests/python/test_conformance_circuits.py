@@ -43,6 +43,19 @@ def test_an_ablated_node_is_a_hook(tiny, tokens, other_tokens, graph):
             assert abs(found[0].value - expected) < 2e-5, (node, ablation)
 
 
+def test_what_a_cache_lacks_is_named(tiny, tokens, other_tokens, graph):
+    lacking = {"blocks.0.hook_resid_pre": np.zeros((1, 1))}
+    with pytest.raises(errors.InterpError) as error:
+        circuits.evaluate(tiny, graph.all(), tokens, lacking, METRIC)
+    assert error.value.reason == "CACHE_LACKS_ACTIVATION" and "blocks.0.attn.hook_z" in str(error.value)
+    with pytest.raises(errors.InterpError) as error:
+        patching.sweep(tiny, tokens, "mlp_out", lacking, METRIC)
+    assert error.value.reason == "CACHE_LACKS_ACTIVATION" and "blocks.0.hook_mlp_out" in str(error.value)
+    with pytest.raises(errors.InterpError) as error:
+        circuits.evaluate(tiny, graph.all(), tokens, None, METRIC)
+    assert error.value.reason == "CIRCUIT_ABLATION"
+
+
 def test_all_edges_are_the_model_and_none_nothing(tiny, tokens, other_tokens, graph):
     given = {"all": graph.all(), "none": graph.all().complement(), "heads": graph.of_nodes(["a0.h0", "a1.h1"])}
     found = circuits.evaluate(tiny, given, tokens, other_tokens, METRIC)

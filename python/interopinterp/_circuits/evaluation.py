@@ -14,7 +14,6 @@ from interopinterp._circuits import drawing
 from interopinterp._circuits.graph import Circuit, ResidualGraph
 from interopinterp._model import inputs
 from interopinterp._patching import sources, tables
-from interopinterp._patching.sources import Known, Mean, Resample
 from interopinterp._plan import PlanScope
 from interopinterp.errors import InvalidArgumentError
 
@@ -224,31 +223,7 @@ def _call(model: Any, request: Callable[[Any], Any], what: str) -> Any:
 def _task(model: Any, loans: Any, prompts: Any, ablation: Any, metric: Any) -> pb.CircuitTask:
     task = pb.CircuitTask(metric=tables.declared(metric, model, loans))
     PlanScope(model, loans, task.prompts).run(inputs.read(model, prompts)).hooks()
-    if isinstance(ablation, Mean):
-        task.mean.over_positions = ablation.over_positions
-        sources.run_plan(model, loans, task.mean.reference, ablation.tokens)
-    elif isinstance(ablation, Resample):
-        task.resample.seed = ablation.seed
-        sources.run_plan(model, loans, task.resample.reference, ablation.tokens)
-    elif isinstance(ablation, Known):
-        into = task.means.activations if ablation.seed is None else task.samples.samples
-        if ablation.seed is not None:
-            task.samples.seed = ablation.seed
-        for point, value in ablation.values.items():
-            into[point].CopyFrom(loans.tensor(value))
-    elif isinstance(ablation, str) and ablation == "zero":
-        task.zero.SetInParent()
-    elif isinstance(ablation, Mapping) or hasattr(ablation, "cache_dict"):
-        for point in _points(model):
-            if point not in ablation:
-                raise InvalidArgumentError("CIRCUIT_ABLATION", f"Of the activations that stand in for ablated edges '{point}' is missing.")
-            task.cache.activations[point].CopyFrom(loans.tensor(ablation[point]))
-    elif ablation is None or callable(ablation):
-        raise InvalidArgumentError("CIRCUIT_ABLATION", f"The ablation is a {type(ablation).__name__}; what corrupted prompts read "
-                                   "(tokens or texts), patching.mean(tokens), patching.resample(tokens, seed), patching.means or "
-                                   "patching.samples of a stream, 'zero' or a cache is expected.")
-    else:
-        sources.run_plan(model, loans, task.corrupt, ablation)
+    sources.write(ablation, model, loans, task, task.corrupt, _points(model), "ablation", "CIRCUIT_ABLATION")
     return task
 
 

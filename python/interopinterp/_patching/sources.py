@@ -1,4 +1,4 @@
-"""What a sweep replaces parts of activations with."""
+"""What a sweep replaces parts of activations with, and what edges left out of a circuit carry."""
 
 from __future__ import annotations
 
@@ -70,30 +70,41 @@ def run_plan(model: Any, loans: Any, plan: pb.Plan, tokens: Any) -> None:
     PlanScope(model, loans, plan).run(given).hooks(permanent_only=True)
 
 
-def write(source: Any, model: Any, loans: Any, sweep: pb.Sweep, points: list[str]) -> None:
-    """Writes a source into a sweep, of a cache what stands at these points."""
+def write(source: Any, model: Any, loans: Any, told: Any, run: pb.Plan, points: list[str], called: str = "source",
+          reason: str = "SWEEP_SOURCE") -> None:
+    """Writes a source into a sweep's or a circuit task's message.
+
+    run             where that message keeps a run to take over from
+    points          what is needed of a cache, of means and of samples
+    called, reason  of what is no source
+    """
     if isinstance(source, Mean):
-        sweep.mean.over_positions = source.over_positions
-        run_plan(model, loans, sweep.mean.reference, source.tokens)
+        told.mean.over_positions = source.over_positions
+        run_plan(model, loans, told.mean.reference, source.tokens)
     elif isinstance(source, Resample):
-        sweep.resample.seed = source.seed
-        run_plan(model, loans, sweep.resample.reference, source.tokens)
+        told.resample.seed = source.seed
+        run_plan(model, loans, told.resample.reference, source.tokens)
     elif isinstance(source, Known):
-        into = sweep.means.activations if source.seed is None else sweep.samples.samples
+        into = told.means.activations if source.seed is None else told.samples.samples
         if source.seed is not None:
-            sweep.samples.seed = source.seed
+            told.samples.seed = source.seed
         for point in points:
             if point not in source.values:
                 raise unknown("STREAM_LACKS_POINT", f"{'mean' if source.seed is None else 'sample'} of a stream:", point, source.values)
             into[point].CopyFrom(loans.tensor(source.values[point]))
     elif isinstance(source, str) and source == "zero":
-        sweep.zero.SetInParent()
-    elif isinstance(source, Mapping) or hasattr(source, "cache_dict"):
+        told.zero.SetInParent()
+    elif hasattr(source, "cache_dict"):
         for point in points:
-            sweep.cache.activations[point].CopyFrom(loans.tensor(source[point]))
+            told.cache.activations[point].CopyFrom(loans.tensor(source[point]))
+    elif isinstance(source, Mapping):
+        for point in points:
+            if point not in source:
+                raise unknown("CACHE_LACKS_ACTIVATION", "activation of the cache:", point, source)
+            told.cache.activations[point].CopyFrom(loans.tensor(source[point]))
     elif source is None or callable(source):
-        raise InvalidArgumentError("SWEEP_SOURCE", f"The source is a {type(source).__name__}; a cache, what another run reads (tokens or "
-                                   "texts), 'zero', patching.mean(tokens), patching.resample(tokens, seed), or patching.means or patching.samples of a "
+        raise InvalidArgumentError(reason, f"The {called} is a {type(source).__name__}; a cache, what another run reads (tokens or texts), 'zero', "
+                                   "patching.mean(tokens), patching.resample(tokens, seed), or patching.means or patching.samples of a "
                                    "stream is expected.")
     else:
-        run_plan(model, loans, sweep.run, source)
+        run_plan(model, loans, run, source)

@@ -51,7 +51,7 @@ def sweep(
     Raises SweepInterrupted, a KeyboardInterrupt with the result so far, within one pass of Ctrl-C.
     """
     def write(told: pb.Sweep, loans: Any, points: list[str]) -> None:
-        sources.write(source, model, loans, told, points)
+        sources.write(source, model, loans, told, told.run, points)
 
     return _run(model, tokens, grid, write, metric, only, attention_mask, memory_budget, on_partial)
 

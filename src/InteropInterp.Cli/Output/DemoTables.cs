@@ -1,5 +1,6 @@
 using InteropInterp.Heads;
 using InteropInterp.Studies;
+using InteropInterp.Studies.IndirectObjects;
 using Spectre.Console;
 using static InteropInterp.Cli.Output.Tables;
 

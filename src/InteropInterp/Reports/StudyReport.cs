@@ -2,6 +2,7 @@ using System.Globalization;
 using InteropInterp.Heads;
 using InteropInterp.Models;
 using InteropInterp.Studies;
+using InteropInterp.Studies.IndirectObjects;
 
 namespace InteropInterp.Reports;
 

@@ -1,5 +1,6 @@
 using InteropInterp.Heads;
 using InteropInterp.Plans;
+using InteropInterp.Studies.IndirectObjects;
 
 namespace InteropInterp.Studies;
 

@@ -1,4 +1,5 @@
 using InteropInterp.Heads;
+using InteropInterp.Studies.IndirectObjects;
 
 namespace InteropInterp.Studies;
 

@@ -2,6 +2,7 @@ using System.Globalization;
 using InteropInterp.Models;
 using InteropInterp.Reports;
 using InteropInterp.Studies;
+using InteropInterp.Studies.IndirectObjects;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -14,12 +14,6 @@ public sealed record IndirectObjectPrompts
     // A sentence, a pair of names: two orders, and each of the two is the answer once.
     private const int PerPair = 4, MostPrompts = 400, ReferencesPerSentence = 24;
 
-    private static readonly string[] Names =
-    [
-        " Mary", " John", " Anna", " Peter", " Sarah", " David", " Alice", " Robert", " Emma", " James", " Laura", " Thomas", " Kate",
-        " Michael", " Jane", " Paul", " Susan", " Mark", " Lucy", " George", " Lisa", " Daniel", " Helen", " Simon",
-    ];
-
     private static readonly string[] Sentences =
     [
         "After{0} and{1} came out of the station,{2} handed the ticket to",
@@ -60,10 +54,10 @@ public sealed record IndirectObjectPrompts
     {
         InterpException.Require(count is >= PerPair and <= MostPrompts && count % PerPair == 0, "INVALID_OPTION",
             $"{count} prompts: a multiple of {PerPair} from {PerPair} to {MostPrompts} is expected (two orders of names, each the answer once).");
-        string[] known = [.. Names.Where(name => tokenizer.Tokenizer.Encode(name).Length == 1)];
+        var known = FirstNames.Known(tokenizer);
         if (known.Length < 5)
             throw InterpException.Precondition("STUDY_NOT_APPLICABLE",
-                $"The tokenizer has {known.Length} of {Names.Length} names as single tokens; 5 are needed for indirect objects.");
+                $"The tokenizer has {known.Length} of {FirstNames.All.Count} names as single tokens; 5 are needed for indirect objects.");
         int[] Tokens(string sentence, string first, string second, string again) =>
             tokenizer.ToTokens(string.Format(System.Globalization.CultureInfo.InvariantCulture, sentence, first, second, again));
         // Where three names stand in a sentence, and how long it is.

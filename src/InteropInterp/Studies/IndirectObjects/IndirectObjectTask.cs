@@ -2,7 +2,7 @@ using InteropInterp.Plans;
 using InteropInterp.Plans.Metrics;
 using InteropInterp.Tokens;
 
-namespace InteropInterp.Studies;
+namespace InteropInterp.Studies.IndirectObjects;
 
 /// <summary>
 /// Indirect-object identification (Wang et al. 2022): two names, one of them again, and the sentence wants the other. Clean and
@@ -17,12 +17,6 @@ public sealed record IndirectObjectTask(
 {
     private const int Pairs = 4;
 
-    private static readonly string[] Names =
-    [
-        " Mary", " John", " Anna", " Peter", " Sarah", " David", " Alice", " Robert", " Emma", " James", " Laura",
-        " Thomas", " Kate", " Michael", " Jane", " Paul",
-    ];
-
     /// <summary>logit(correct) - logit(incorrect) behind the prompt; below 0 where the model names the wrong one.</summary>
     public Metric Metric => new LogitDiff(Correct, Incorrect);
 
@@ -32,8 +26,8 @@ public sealed record IndirectObjectTask(
     /// </summary>
     public static IndirectObjectTask? For(ModelTokenizer tokenizer)
     {
-        var known = Names.Where(name => tokenizer.Tokenizer.Encode(name).Length == 1).ToList();
-        if (known.Count < 2 * Pairs) return null;
+        var known = FirstNames.Known(tokenizer);
+        if (known.Length < 2 * Pairs) return null;
         var pairs = Enumerable.Range(0, Pairs)
             .SelectMany(i => new[] { (known[2 * i], known[2 * i + 1]), (known[2 * i + 1], known[2 * i]) });
         // The names keep their places; (a, b): b comes again and a is the answer.

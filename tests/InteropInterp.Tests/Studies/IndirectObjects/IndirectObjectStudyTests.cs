@@ -2,10 +2,11 @@ using System.Text.Json;
 using InteropInterp.Models;
 using InteropInterp.Plans;
 using InteropInterp.Studies;
+using InteropInterp.Studies.IndirectObjects;
 using InteropInterp.Tokens;
 using static TorchSharp.torch;
 
-namespace InteropInterp.Tests.Studies;
+namespace InteropInterp.Tests.Studies.IndirectObjects;
 
 public class IndirectObjectStudyTests
 {

@@ -1,4 +1,4 @@
-namespace InteropInterp.Studies;
+namespace InteropInterp.Studies.IndirectObjects;
 
 /// <summary>What each head's output restores of an indirect-object task.</summary>
 public sealed record IndirectObjectResult

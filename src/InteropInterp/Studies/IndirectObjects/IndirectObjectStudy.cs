@@ -2,7 +2,7 @@ using InteropInterp.Patching;
 using InteropInterp.Plans;
 using static TorchSharp.torch;
 
-namespace InteropInterp.Studies;
+namespace InteropInterp.Studies.IndirectObjects;
 
 /// <summary>
 /// Which heads move the answer of an <see cref="IndirectObjectTask"/>: each head's output z, at all positions, is taken from the
