@@ -162,6 +162,24 @@ public class StreamExecutionTests
     }
 
     [Fact]
+    public void Every_batch_has_draws_of_its_own()
+    {
+        using var model = TinyModels.Make("gpt2");
+        foreach (var seed in new ulong?[] { null, 3 })
+        {
+            using var result = StreamRunner.Run(model, Plan() with
+            {
+                Source = new RowSource(Enumerable.Repeat(new[] { 1, 2, 3 }, 6)), BatchTokens = 3, SkipFirst = 2, IgnoredTokens = [],
+                Interventions = [new Intervention("blocks.0.hook_resid_pre", new NoiseOp(1) { Seed = seed })],
+                Probes = [new StreamProbe("blocks.0.hook_resid_pre", new Reservoir(6))],
+            });
+            var first = result["blocks.0.hook_resid_pre"]["samples"].select(1, 0);
+            Assert.Equal(6, first.data<double>().ToArray().Distinct().Count());
+            first.Dispose();
+        }
+    }
+
+    [Fact]
     public void Points_behind_the_blocks_are_gathered_too()
     {
         using var model = TinyModels.Make("gpt2");

@@ -42,6 +42,8 @@ public class IndirectObjectCircuitStudyTests
         var told = new List<StudyProgress>();
         var c = IndirectObjectCircuitStudy.Run(model, Prompts(model), progress: told.Add);
         AssertHangsTogether(c, 2e-4);
+        // What is left outside still reads the prompts: it is not what is left of nothing.
+        Assert.NotEqual(c.Found.Performance.None, c.Found.Performance.Outside!.Value, 1e-3);
         foreach (var work in told.GroupBy(p => p.What))
         {
             Assert.True(work.Last().Done == work.Last().Total, work.Key);
@@ -101,6 +103,18 @@ public class IndirectObjectCircuitStudyTests
         Assert.Equal("TASK_NOT_SOLVED", Reason(prompts with { Task = turned }));
         foreach (var wrong in new[] { new IndirectObjectCircuitOptions { Share = 0 }, new() { Recovered = 1.5 }, new() { MostFollowed = 0 } })
             Assert.Equal("INVALID_OPTION", Reason(prompts, wrong));
+    }
+
+    [Fact]
+    public void Directions_that_are_one_experiment_are_told_apart_from_two()
+    {
+        using var model = HookedTransformer.FromConfig(TinyModels.Config("llama") with { Seed = 7 });
+        var two = IndirectObjectCircuitStudy.Run(model, Prompts(model));
+        // Both directions of prompts that are each other's swapped ones.
+        var one = two with { Sweeps = [two.Sweeps[0] with { Lost = two.Sweeps[0].Restored }, two.Sweeps[1]] };
+        string Directions(IndirectObjectCircuit c) => IndirectObjectFindings.Of(c).Single(f => f.Title == "Sufficient and necessary").Text;
+        Assert.Contains("shows nothing about heads", Directions(one), StringComparison.Ordinal);
+        Assert.DoesNotContain("shows nothing about heads", Directions(two), StringComparison.Ordinal);
     }
 
     [Fact]
