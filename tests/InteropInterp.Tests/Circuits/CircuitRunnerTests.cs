@@ -209,6 +209,7 @@ public class CircuitRunnerTests
         Refused("CIRCUIT_ABLATION", Task with { Ablation = new SweepFromCache(new Dictionary<string, Tensor>()) });
         using (var other = PlanRunner.Run(model, new Plan { Rows = Row.From([[1, 2]]), Captures = [new Capture("*.hook_z"), new Capture("blocks.0.hook_resid_pre")] }))
             Refused("CIRCUIT_ABLATION", Task with { Ablation = new SweepFromCache(other.Captures) });
+        Refused("STREAM_LACKS_POINT", Task with { Ablation = new SweepFromMeans(new Dictionary<string, Tensor>()) });
         Refused("PROMPTS_OF_DIFFERENT_LENGTH", Task with { Ablation = new SweepMean(new Plan { Rows = Row.From([[1, 2]]) }) });
         Refused("SOURCE_ROWS", Task with { Ablation = new SweepFromRun(new Plan { Rows = [.. Corrupt.Rows.Take(1)] }) });
         Refused("METRIC_ROWS", Task with { Metric = new LogProb([1, 2, 3]) });

@@ -83,6 +83,10 @@ public class SparseProbingTests
         Assert.Equal("PROBE_LABELS", Fit(l: new bool[400]));
         Assert.Equal("INVALID_OPTION", Fit(o: new() { C = 0 }));
         Assert.Equal("INVALID_OPTION", Fit(o: new() { TestShare = 1 }));
+        // The share is that of the tokens to judge by: next to none of it leaves all to fit on.
+        using var all = rand(40, 3, ScalarType.Float64);
+        var none = Assert.Throws<InterpException>(() => SparseProbing.Fit(all, [.. Enumerable.Range(0, 40).Select(i => i % 2 == 0)], new() { TestShare = 1e-6, Sizes = [1] }));
+        Assert.StartsWith("Of 40 tokens to fit on 20 have the label, and 0 are left", none.Message, StringComparison.Ordinal);
         Assert.Equal("PROBE_NOT_FINITE", Fit(a: x.log()));
     }
 }

@@ -2,9 +2,11 @@ using System.Text.RegularExpressions;
 using InteropInterp.Circuits;
 using InteropInterp.Circuits.Paths;
 using InteropInterp.Plans;
+using InteropInterp.Plans.Interventions;
 using InteropInterp.Reports;
 using InteropInterp.Studies;
 using InteropInterp.Studies.IndirectObjects;
+using static TorchSharp.torch;
 
 namespace InteropInterp.Tests.Studies.IndirectObjects;
 
@@ -23,7 +25,7 @@ public class IndirectObjectCircuitStudyTests
         var task = new IndirectObjectTask([Of(0, 30, 31, 31), Of(0, 31, 30, 31), Of(1, 32, 33, 33), Of(1, 33, 32, 33)],
             [Of(0, 30, 31, 30), Of(0, 31, 30, 30), Of(1, 32, 33, 32), Of(1, 33, 32, 32)], [30, 30, 32, 32], [31, 31, 33, 33]);
         using (var run = model.Run(new Plan { Rows = task.Clean, Objective = new Objective { Metric = task.Metric } }))
-        using (TorchSharp.torch.NewDisposeScope())
+        using (NewDisposeScope())
             if (run.Metric!.mean().item<float>() < 0) task = task with { Correct = task.Incorrect, Incorrect = task.Correct };
         return new IndirectObjectPrompts
         {
@@ -42,8 +44,7 @@ public class IndirectObjectCircuitStudyTests
         var told = new List<StudyProgress>();
         var c = IndirectObjectCircuitStudy.Run(model, Prompts(model), progress: told.Add);
         AssertHangsTogether(c, 2e-4);
-        // What is left outside still reads the prompts: it is not what is left of nothing.
-        Assert.NotEqual(c.Found.Performance.None, c.Found.Performance.Outside!.Value, 1e-3);
+        Assert.Equal(Without(model, c.Prompts, c.Found.Heads), c.Found.Performance.Outside!.Value, 2e-4);
         foreach (var work in told.GroupBy(p => p.What))
         {
             Assert.True(work.Last().Done == work.Last().Total, work.Key);
@@ -56,6 +57,27 @@ public class IndirectObjectCircuitStudyTests
         Assert.DoesNotContain("NaN", main);
         Assert.Equal(10, Regex.Count(main, "<section>") + 1);
         Assert.Equal(5, Regex.Count(html, "<figcaption>[a-z_ ]+: r = -?[0-9.]+, slope"));
+    }
+
+    // The mean of the metric with some heads' outputs set to their means over the sentences' references, all else running.
+    private static double Without(HookedTransformer model, IndirectObjectPrompts prompts, IReadOnlyList<Sender> heads)
+    {
+        using var scope = NewDisposeScope();
+        var interventions = heads.GroupBy(h => h.Point.Name).Select(layer =>
+        {
+            var index = tensor(layer.Select(h => (long)h.Index).ToArray());
+            var means = prompts.References.Select(rows =>
+            {
+                using var run = model.Run(new Plan { Rows = rows, Captures = [new InteropInterp.Plans.Capture(layer.Key)] });
+                return run[layer.Key].mean([0]).index_select(1, index);
+            }).ToList();
+            return new Intervention(layer.Key, new SetOp(stack([.. prompts.Sentence.Select(s => means[s])])))
+            {
+                Where = new Selector { Heads = Positions.At([.. layer.Select(h => h.Index)]) },
+            };
+        }).ToList();
+        using var ablated = model.Run(prompts.Clean with { Interventions = interventions, Objective = new Objective { Metric = prompts.Task.Metric } });
+        return ablated.Metric!.mean().item<float>();
     }
 
     /// <summary>What must be so of any model.</summary>
