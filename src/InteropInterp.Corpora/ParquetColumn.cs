@@ -17,7 +17,7 @@ internal sealed class ParquetColumn
         (this.paths, this.column) = (paths, column);
         HoldsText = Checked(paths[0], async () =>
         {
-            await using var reader = await ParquetReader.CreateAsync(paths[0]).ConfigureAwait(false);
+            await using var reader = await ParquetInput.Open(paths[0]).ConfigureAwait(false);
             return IsText(Field(reader, paths[0]));
         });
     }
@@ -50,7 +50,7 @@ internal sealed class ParquetColumn
         {
             var count = Checked(path, async () =>
             {
-                await using var reader = await ParquetReader.CreateAsync(path).ConfigureAwait(false);
+                await using var reader = await ParquetInput.Open(path).ConfigureAwait(false);
                 return reader.RowGroupCount;
             });
             for (var i = 0; i < count; i++)
@@ -58,7 +58,7 @@ internal sealed class ParquetColumn
                 var at = i;
                 var values = Checked(path, async () =>
                 {
-                    await using var reader = await ParquetReader.CreateAsync(path).ConfigureAwait(false);
+                    await using var reader = await ParquetInput.Open(path).ConfigureAwait(false);
                     using var group = reader.OpenRowGroupReader(at);
                     return (await read(group, Field(reader, path), path).ConfigureAwait(false)).ToList();
                 });

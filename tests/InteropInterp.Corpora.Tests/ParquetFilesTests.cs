@@ -109,6 +109,21 @@ public class ParquetFilesTests
     }
 
     [Fact]
+    public async Task A_file_whose_metadata_do_not_end_is_refused()
+    {
+        using var folder = new TemporaryFolder();
+        using var model = HookedTransformer.FromPretrained(TinyModel.Write(folder.Path));
+        var bytes = await File.ReadAllBytesAsync(await WriteTexts(folder, ["abc def", "x y z"]));
+        var stop = bytes.Length - 9; // in front of the footer's length and the mark
+        foreach (var value in Enumerable.Range(1, 255))
+        {
+            bytes[stop] = (byte)value;
+            await File.WriteAllBytesAsync(folder.File("open.parquet"), bytes);
+            Assert.Equal("PARQUET_INVALID", Reason(() => ParquetFiles.Open([folder.File("open.parquet")], "text", model.Tokenizer)));
+        }
+    }
+
+    [Fact]
     public async Task Whatever_bytes_a_file_holds_it_is_read_or_refused()
     {
         using var folder = new TemporaryFolder();
@@ -128,6 +143,6 @@ public class ParquetFilesTests
             catch (InterpException)
             {
             }
-        }, iter: 300, threads: 1);
+        }, iter: 2000, threads: 1);
     }
 }

@@ -60,7 +60,8 @@ public class LinearTests
         // Of a function that is not linear in x, so that its second derivative is not zero.
         var found = Twice(Linear.Apply);
         var expected = Twice((a, w, b) => nn.functional.linear(a, w, b));
-        for (var i = 0; i < 3; i++) Assert.True((found[i] - expected[i]).abs().max().item<float>() < 1e-4);
+        // Second derivatives reach the hundreds: the difference is measured beside them.
+        for (var i = 0; i < 3; i++) Assert.True((found[i] - expected[i]).abs().max().item<float>() < 1e-5 * expected[i].abs().max().item<float>());
 
         Tensor[] Twice(Func<Tensor, Tensor, Tensor?, Tensor> linear)
         {

@@ -1,0 +1,55 @@
+using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using Parquet;
+using Parquet.Meta;
+
+namespace InteropInterp.Corpora;
+
+/// <summary>
+/// Opens Parquet files. Where metadata end before they are complete, Parquet.Net 6.1 goes on reading numbers for ever; files are
+/// given to it such that it meets an error there.
+/// </summary>
+internal static class ParquetInput
+{
+    private const int TailBytes = 8; // the footer's length, and "PAR1"
+    private const string ThriftReader = "Parquet.Meta.Proto.ThriftCompactProtocolReader, Parquet";
+
+    /// <exception cref="EndOfStreamException">The file ends too early, or its footer does.</exception>
+    public static async Task<ParquetReader> Open(string path)
+    {
+        var file = new StreamWithoutEnd(File.OpenRead(path));
+        try
+        {
+            RequireWholeFooter(file);
+            file.Position = 0;
+            return await ParquetReader.CreateAsync(file, leaveStreamOpen: false).ConfigureAwait(false);
+        }
+        catch
+        {
+            await file.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    // The library copies the footer before it reads it: read it once from bytes whose end is an error.
+    private static void RequireWholeFooter(Stream file)
+    {
+        if (file.Length < TailBytes) throw new EndOfStreamException("it is shorter than the end of a Parquet file.");
+        file.Position = file.Length - TailBytes;
+        Span<byte> tail = stackalloc byte[TailBytes];
+        file.ReadExactly(tail);
+        var length = BinaryPrimitives.ReadUInt32LittleEndian(tail);
+        if (length > file.Length - TailBytes) throw new EndOfStreamException($"its footer of {length:N0} bytes is longer than the file.");
+        var footer = new byte[length];
+        file.Position = file.Length - TailBytes - length;
+        file.ReadExactly(footer);
+        ReadMetadata(null, NewThriftReader(new StreamWithoutEnd(new MemoryStream(footer))));
+    }
+
+    [UnsafeAccessor(UnsafeAccessorKind.StaticMethod, Name = "Read")]
+    private static extern FileMetaData ReadMetadata(FileMetaData? type, [UnsafeAccessorType(ThriftReader)] object reader);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Constructor)]
+    [return: UnsafeAccessorType(ThriftReader)]
+    private static extern object NewThriftReader(Stream stream);
+}
