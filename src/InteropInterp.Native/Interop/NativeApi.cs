@@ -37,6 +37,12 @@ internal static unsafe class NativeApi
     /// </summary>
     public static delegate* unmanaged<IntPtr, IntPtr, IntPtr*, byte*, double**, long, byte**, IntPtr*, int> LinearPointwise { get; private set; }
 
+    /// <summary>
+    /// OpenMP's parallel region on the threads that libtorch computes with, where it was built with GNU's, or null: (what each
+    /// thread calls, its argument, number of threads, 0). The calling thread is one of them; all have returned when it returns.
+    /// </summary>
+    public static delegate* unmanaged<delegate* unmanaged<void*, void>, void*, uint, uint, void> InParallel { get; private set; }
+
     /// <param name="core">libtorch_cpu.</param>
     /// <exception cref="InterpException">LIBTORCH_SYMBOL_MISSING, LIBTORCH_VERSION_UNSUPPORTED; nothing is bound then.</exception>
     public static void Bind(IntPtr core)
@@ -68,6 +74,8 @@ internal static unsafe class NativeApi
         AbiVersion = abi;
         NativeLibrary.TryGetExport(core, "aoti_torch_cpu__linear_pointwise", out var linearPointwise);
         LinearPointwise = (delegate* unmanaged<IntPtr, IntPtr, IntPtr*, byte*, double**, long, byte**, IntPtr*, int>)linearPointwise;
+        NativeLibrary.TryGetExport(core, "GOMP_parallel", out var inParallel);
+        InParallel = (delegate* unmanaged<delegate* unmanaged<void*, void>, void*, uint, uint, void>)inParallel;
         CallDispatcher = (delegate* unmanaged<byte*, byte*, ulong*, ulong, int>)callDispatcher;
         NewTensorHandle = (delegate* unmanaged<IntPtr, IntPtr*, int>)newTensorHandle;
         DataPointer = (delegate* unmanaged<IntPtr, void**, int>)dataPointer;

@@ -19,6 +19,7 @@ public static unsafe class Linear
     /// <returns>[..., out], in the current scope.</returns>
     public static Tensor Apply(Tensor x, Tensor weight, Tensor? bias)
     {
+        if (FewRows.Takes(x, weight, bias)) return FewRows.Apply(x, weight, bias);
         if (!PrefersOneDnn || NativeApi.LinearPointwise is null || x.dtype != ScalarType.Float32 || x.device_type != DeviceType.CPU || !IsDense(weight))
             return nn.functional.linear(x, weight, bias);
         if (!is_grad_enabled()) return OneDnn(x, weight, bias);
