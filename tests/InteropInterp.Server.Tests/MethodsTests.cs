@@ -1,5 +1,6 @@
 using Grpc.Core;
 using Grpc.Core.Interceptors;
+using InteropInterp.Circuits.Weights;
 using InteropInterp.Dictionaries;
 using InteropInterp.Dictionaries.Architectures;
 using InteropInterp.Dictionaries.Formats;

@@ -1,6 +1,7 @@
 using InteropInterp.Attribution;
 using InteropInterp.Circuits;
 using InteropInterp.Circuits.Paths;
+using InteropInterp.Circuits.Weights;
 using InteropInterp.Heads;
 using InteropInterp.Hooks;
 using InteropInterp.Lenses;

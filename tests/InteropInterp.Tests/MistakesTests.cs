@@ -1,6 +1,7 @@
 using System.Text.Json;
 using InteropInterp.Caches;
 using InteropInterp.Circuits;
+using InteropInterp.Circuits.Weights;
 using InteropInterp.Generation;
 using InteropInterp.Heads;
 using InteropInterp.Models;

@@ -7,7 +7,7 @@ internal static class DemoJson
 {
     public static object Of(ModelStudyResult study, string report)
     {
-        var (r, p) = (study.Induction, study.Induction.Patching);
+        var (r, p, c) = (study.Induction, study.Induction.Patching, study.Induction.Circuit);
         return new
         {
             study.Model,
@@ -34,6 +34,13 @@ internal static class DemoJson
                     together = InductionPatching.Parts.Zip(c.AllHeads).ToDictionary(x => x.First, x => x.Second),
                     alone = InductionPatching.Parts.Zip(c.SingleHeads).ToDictionary(x => x.First, x => x.Second),
                 }),
+            },
+            circuit = new
+            {
+                edges = c.Strongest.Edges.Select(e => new { edge = c.Edges.Graph.NameOf(e.Sender, e.Receiver), nats = c.Edges.Values[e.Sender, e.Receiver] }),
+                c.Performance.Recovered,
+                clean = c.Performance.Whole,
+                without_any = c.Performance.None,
             },
             indirect_object = study.IndirectObject is not { } o ? null : new
             {

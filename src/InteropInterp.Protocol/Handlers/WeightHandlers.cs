@@ -1,4 +1,5 @@
 using InteropInterp.Circuits;
+using InteropInterp.Circuits.Weights;
 using InteropInterp.Protocol.Errors;
 using InteropInterp.Protocol.Mapping;
 using InteropInterp.Protocol.V1;

@@ -11,6 +11,14 @@ public sealed record EdgeScores(ResidualGraph Graph, double[,] Values)
     public IEnumerable<(int Sender, int Receiver, double Score)> Ranked(bool absolute = true) =>
         Edges().OrderByDescending(e => absolute ? Math.Abs(e.Score) : e.Score);
 
+    /// <summary>With the other sign: what patching an edge away takes is what the edge gives.</summary>
+    public EdgeScores Negated()
+    {
+        var values = (double[,])Values.Clone();
+        foreach (var (sender, receiver, score) in Edges()) values[sender, receiver] = -score;
+        return this with { Values = values };
+    }
+
     private IEnumerable<(int Sender, int Receiver, double Score)> Edges()
     {
         for (var receiver = 0; receiver < Graph.Receivers.Count; receiver++)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using InteropInterp.Circuits;
 using InteropInterp.Heads;
 using InteropInterp.Models;
 using InteropInterp.Studies;
@@ -21,7 +22,7 @@ public static class StudyReport
             $"{config.LayerCount} layers of {config.HeadCount} heads of width {config.HeadWidth}, d_model {config.ModelWidth}, " +
             $"{(config.AttentionOnly ? "attention only" : $"d_mlp {config.MlpWidth}")}, vocabulary {config.VocabularySize:N0}, " +
             $"context {config.ContextLength:N0}.",
-            [Losses(induction), Scores(induction.Scores), Patterns(study), Patching(induction.Patching), indirect]);
+            [Losses(induction), Scores(induction.Scores), Patterns(study), Patching(induction.Patching), Circuit(induction), indirect]);
     }
 
     private static ReportSection Losses(InductionStudyResult r) => new(
@@ -88,6 +89,28 @@ public static class StudyReport
             [Table("All heads of the layer together", (c, part) => c.AllHeads[part]),
              .. r.Heads.Select((head, i) => Table($"Head {r.Layer}.{head} alone", (c, part) => c.SingleHeads[part][i]))]);
     }
+
+    private static ReportSection Circuit(InductionStudyResult r)
+    {
+        var (c, p) = (r.Circuit, r.Circuit.Performance);
+        var graph = c.Edges.Graph;
+        var ranked = c.Edges.Ranked().Where(e => c.Strongest.Contains(e.Sender, e.Receiver)).ToList();
+        return new ReportSection(
+            "Who hands it on to whom",
+            $"What each edge adds to the log-probability of the repeated segment's last token, between rows AA and BA (EAP-IG). The " +
+            $"{p.Edges} strongest of {graph.EdgeCount} edges that lead from the tokens to the logits are drawn. Alone, with all others as on BA, they keep " +
+            $"{Text(p.Recovered)} of what separates the two ({Text(p.Whole)} and {Text(p.None)}). The scores are first-order estimates: where heads stand in for " +
+            "each other, or attention is saturated, an edge may matter more or less than its score. Outlined are heads that attend to " +
+            "the token before, or to what followed, with at least half of their attention.",
+            new CircuitGraph("The strongest edges: into queries through, keys dashed, values dotted; blue helps, red works against", graph,
+                [.. ranked.Select(e => (e.Sender, e.Receiver, e.Score))]) { Marked = Attentive(r.Scores) },
+            new DataTable("The same edges", ["edge", "nats"],
+                [.. ranked.Select(e => (IReadOnlyList<string>)[graph.NameOf(e.Sender, e.Receiver), Text(e.Score)])]));
+    }
+
+    private static IReadOnlyList<Sender> Attentive(HeadScores scores) =>
+        [.. Enumerable.Range(0, scores.Layers * scores.Heads).Where(i => scores.PreviousToken[i] >= 0.5 || scores.Induction[i] >= 0.5)
+            .Select(i => Sender.Head(i / scores.Heads, i % scores.Heads))];
 
     private static ReportSection IndirectObject(IndirectObjectResult r, IReadOnlyList<string> prompts)
     {

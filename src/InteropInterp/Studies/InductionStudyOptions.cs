@@ -15,5 +15,8 @@ public sealed record InductionStudyOptions
     /// <summary>Heads of the patched layer that are also patched alone: the best at induction.</summary>
     public int SingleHeads { get; init; } = 4;
 
+    /// <summary>Edges of the circuit that is drawn and tried alone: the strongest.</summary>
+    public int CircuitEdges { get; init; } = 24;
+
     public ulong Seed { get; init; }
 }

@@ -1,4 +1,5 @@
 using InteropInterp.Circuits;
+using InteropInterp.Circuits.Weights;
 using InteropInterp.Heads;
 using InteropInterp.Lenses;
 using InteropInterp.Models;

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using InteropInterp.Circuits;
+using InteropInterp.Circuits.Weights;
 using InteropInterp.Models;
 using InteropInterp.Models.Weights;
 using InteropInterp.Native.Operators;

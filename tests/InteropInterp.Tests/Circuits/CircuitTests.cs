@@ -1,4 +1,5 @@
 using InteropInterp.Circuits;
+using InteropInterp.Circuits.Weights;
 using InteropInterp.Models;
 using InteropInterp.Native.Operators;
 using InteropInterp.Plans;

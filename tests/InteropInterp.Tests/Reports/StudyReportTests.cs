@@ -35,7 +35,7 @@ public class StudyReportTests
         foreach (var expected in new[]
         {
             "Inside induction", "2 layers of 4 heads", study.Induction.RepeatLoss.ToString("0.000", CultureInfo.InvariantCulture),
-            "All heads of the layer together", "BB (", "1.2 (0.700)", "Who &lt;is&gt; it", "Previous token",
+            "All heads of the layer together", "BB (", "1.2 (0.700)", "Who hands it on to whom", "-&gt;logits", "Who &lt;is&gt; it", "Previous token",
         }) Assert.Contains(expected, html);
         Assert.Equal(8, html.Split("<figure class=\"interp-pattern\">").Length - 1);
         Assert.Contains(study.WhyNoIndirectObject!, System.Net.WebUtility.HtmlDecode(StudyReport.Page(study, model.Config, []).ToHtml()));

@@ -68,13 +68,7 @@ public sealed record IndirectObjectCircuit
     public int Heads(CircuitPerformance point) => point.Nodes - Graph.Senders.Count(s => s.Kind != SenderKind.Head);
 
     /// <summary>The scores of <see cref="Edges"/>, which are of patching the edge away, with the sign that is above 0 where it helps.</summary>
-    public EdgeScores Helping()
-    {
-        var values = (double[,])Edges.Values.Clone();
-        for (var s = 0; s < values.GetLength(0); s++)
-            for (var r = 0; r < values.GetLength(1); r++) values[s, r] = -values[s, r];
-        return Edges with { Values = values };
-    }
+    public EdgeScores Helping() => Edges.Negated();
 }
 
 /// <summary>What the model does on the prompts, per row: logit(answer) - logit(other name).</summary>

@@ -2,7 +2,7 @@ using InteropInterp.Native.Devices;
 using InteropInterp.Tensors;
 using static TorchSharp.torch;
 
-namespace InteropInterp.Circuits;
+namespace InteropInterp.Circuits.Weights;
 
 /// <summary>An entry of a matrix.</summary>
 public readonly record struct MatrixEntry(int Row, int Column, double Value);

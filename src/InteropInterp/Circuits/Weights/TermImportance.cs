@@ -4,7 +4,7 @@ using InteropInterp.Plans.Execution;
 using InteropInterp.Plans.Interventions;
 using static TorchSharp.torch;
 
-namespace InteropInterp.Circuits;
+namespace InteropInterp.Circuits.Weights;
 
 /// <summary>What paths through at most n heads are worth.</summary>
 /// <param name="Losses">

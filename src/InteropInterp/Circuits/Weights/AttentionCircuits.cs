@@ -2,7 +2,7 @@ using InteropInterp.Models;
 using InteropInterp.Models.Weights;
 using static TorchSharp.torch;
 
-namespace InteropInterp.Circuits;
+namespace InteropInterp.Circuits.Weights;
 
 /// <summary>
 /// The two circuits of every head (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"), row vectors times

@@ -4,7 +4,7 @@ using InteropInterp.Native.Devices;
 using InteropInterp.Native.Operators;
 using static TorchSharp.torch;
 
-namespace InteropInterp.Circuits;
+namespace InteropInterp.Circuits.Weights;
 
 /// <summary>A token and what is predicted to follow it.</summary>
 /// <param name="Token">The token.</param>

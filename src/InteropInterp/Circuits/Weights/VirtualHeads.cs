@@ -4,7 +4,7 @@ using InteropInterp.Plans;
 using InteropInterp.Plans.Execution;
 using static TorchSharp.torch;
 
-namespace InteropInterp.Circuits;
+namespace InteropInterp.Circuits.Weights;
 
 /// <summary>A head of a layer.</summary>
 public readonly record struct HeadName(int Layer, int Head)

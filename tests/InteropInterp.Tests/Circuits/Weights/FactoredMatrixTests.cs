@@ -1,10 +1,11 @@
 using InteropInterp.Circuits;
+using InteropInterp.Circuits.Weights;
 using InteropInterp.Native.Operators;
 using InteropInterp.Plans;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace InteropInterp.Tests.Circuits;
+namespace InteropInterp.Tests.Circuits.Weights;
 
 public class FactoredMatrixTests
 {

@@ -2,7 +2,7 @@ using InteropInterp.Models;
 using InteropInterp.Native.Operators;
 using static TorchSharp.torch;
 
-namespace InteropInterp.Circuits;
+namespace InteropInterp.Circuits.Weights;
 
 /// <summary>What of a later head reads what an earlier one writes.</summary>
 public enum Composition

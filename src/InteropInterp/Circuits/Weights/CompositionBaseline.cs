@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace InteropInterp.Circuits;
+namespace InteropInterp.Circuits.Weights;
 
 /// <summary>
 /// The composition score of unrelated heads: the mean and standard deviation over pairs of random matrices of a model's shape.

@@ -2,7 +2,7 @@ using InteropInterp.Models;
 using InteropInterp.Native.Operators;
 using static TorchSharp.torch;
 
-namespace InteropInterp.Circuits;
+namespace InteropInterp.Circuits.Weights;
 
 /// <summary>
 /// Eigenvalues of circuits from tokens to tokens, without anything of vocabulary size per head: those of W_E M W_U are those of

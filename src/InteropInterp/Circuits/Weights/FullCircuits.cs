@@ -1,6 +1,6 @@
 using InteropInterp.Models;
 
-namespace InteropInterp.Circuits;
+namespace InteropInterp.Circuits.Weights;
 
 /// <summary>
 /// Heads' circuits from tokens to tokens (Elhage et al. 2021), as factors: vocabulary by vocabulary is never made. Look at them with

@@ -4,7 +4,7 @@ using InteropInterp.Plans;
 using InteropInterp.Tensors;
 using static TorchSharp.torch;
 
-namespace InteropInterp.Circuits;
+namespace InteropInterp.Circuits.Weights;
 
 /// <summary>
 /// AB of A [..., ldim, mdim] and B [..., mdim, rdim], never multiplied out where that is not needed; leading axes broadcast

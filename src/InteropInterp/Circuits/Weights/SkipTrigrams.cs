@@ -1,7 +1,7 @@
 using InteropInterp.Models;
 using static TorchSharp.torch;
 
-namespace InteropInterp.Circuits;
+namespace InteropInterp.Circuits.Weights;
 
 /// <summary>What a head does with a source token: [source] ... [destination] -> [out].</summary>
 /// <param name="Source">The token that is attended to.</param>

@@ -3,7 +3,7 @@ using InteropInterp.Native.Interop;
 using InteropInterp.Native.Operators;
 using static TorchSharp.torch;
 
-namespace InteropInterp.Circuits;
+namespace InteropInterp.Circuits.Weights;
 
 /// <summary>A weight whose singular directions are read as tokens.</summary>
 public enum DirectionSource

@@ -2,7 +2,7 @@ using InteropInterp.Caches;
 using InteropInterp.Plans;
 using InteropInterp.Tensors;
 
-namespace InteropInterp.Circuits;
+namespace InteropInterp.Circuits.Weights;
 
 /// <summary>Parts of a product by parts of its factors: leading axes of both, rows of A, columns of B.</summary>
 internal static class FactoredIndex
