@@ -1,6 +1,5 @@
 using Grpc.Core;
 using Grpc.Core.Interceptors;
-using InteropInterp.Circuits.Weights;
 using InteropInterp.Dictionaries;
 using InteropInterp.Dictionaries.Architectures;
 using InteropInterp.Dictionaries.Formats;

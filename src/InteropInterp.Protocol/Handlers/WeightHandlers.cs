@@ -1,4 +1,3 @@
-using InteropInterp.Circuits;
 using InteropInterp.Circuits.Weights;
 using InteropInterp.Protocol.Errors;
 using InteropInterp.Protocol.Mapping;

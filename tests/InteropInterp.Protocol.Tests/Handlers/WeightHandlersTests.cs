@@ -7,7 +7,7 @@ using InteropInterp.Plans;
 using InteropInterp.Protocol.V1;
 using static InteropInterp.Protocol.Tests.Handlers.InProcess;
 using static TorchSharp.torch;
-using EngineHead = InteropInterp.Circuits.HeadName;
+using EngineHead = InteropInterp.Circuits.Weights.HeadName;
 using HeadName = InteropInterp.Protocol.V1.HeadName;
 using Plan = InteropInterp.Plans.Plan;
 
@@ -54,7 +54,7 @@ public class WeightHandlersTests
         using var pattern = VirtualHeads.Pattern(model, new Plan { Rows = Rows }, [new EngineHead(0, 1), new EngineHead(2, 3)]);
         Assert.Equal(pattern.data<float>().ToArray(), client.Floats(virtualHead.Pattern));
 
-        using var directions = SingularDirections.Of(model, Circuits.DirectionSource.MlpOut, 1, count: 3);
+        using var directions = SingularDirections.Of(model, Circuits.Weights.DirectionSource.MlpOut, 1, count: 3);
         var read = client.Call<GetSingularDirectionsResponse>(new GetSingularDirectionsRequest { Model = name, Source = V1.DirectionSource.MlpOut, Layer = 1, Count = 3 });
         Assert.Equal(directions.Logits.contiguous().data<float>().ToArray(), client.Floats(read.Logits));
         Assert.Equal("source", client.Error(new GetSingularDirectionsRequest { Model = name }).Field);
