@@ -11,9 +11,14 @@ namespace InteropInterp.Corpora;
 /// </summary>
 internal static class ParquetInput
 {
-    private const int TailBytes = 8; // the footer's length, and "PAR1"
+    private const int TailBytes = 8; // the footer's length, and the mark
+    private const uint LargestFooter = 1 << 28;
+
+    private static ReadOnlySpan<byte> Mark => "PAR1"u8;
+
     private const string ThriftReader = "Parquet.Meta.Proto.ThriftCompactProtocolReader, Parquet";
 
+    /// <exception cref="InvalidDataException">It is no Parquet file.</exception>
     /// <exception cref="EndOfStreamException">The file ends too early, or its footer does.</exception>
     public static async Task<ParquetReader> Open(string path)
     {
@@ -34,12 +39,16 @@ internal static class ParquetInput
     // The library copies the footer before it reads it: read it once from bytes whose end is an error.
     private static void RequireWholeFooter(Stream file)
     {
-        if (file.Length < TailBytes) throw new EndOfStreamException("it is shorter than the end of a Parquet file.");
+        if (file.Length < Mark.Length + TailBytes) throw new InvalidDataException("it is shorter than a Parquet file can be.");
+        Span<byte> head = stackalloc byte[Mark.Length], tail = stackalloc byte[TailBytes];
+        file.ReadExactly(head);
         file.Position = file.Length - TailBytes;
-        Span<byte> tail = stackalloc byte[TailBytes];
         file.ReadExactly(tail);
+        if (!head.SequenceEqual(Mark) || !tail[^Mark.Length..].SequenceEqual(Mark))
+            throw new InvalidDataException("it does not begin and end with PAR1, or is encrypted.");
         var length = BinaryPrimitives.ReadUInt32LittleEndian(tail);
-        if (length > file.Length - TailBytes) throw new EndOfStreamException($"its footer of {length:N0} bytes is longer than the file.");
+        if (length > file.Length - Mark.Length - TailBytes || length > LargestFooter)
+            throw new InvalidDataException($"its footer of {length:N0} bytes is longer than the file, or than {LargestFooter:N0}.");
         var footer = new byte[length];
         file.Position = file.Length - TailBytes - length;
         file.ReadExactly(footer);

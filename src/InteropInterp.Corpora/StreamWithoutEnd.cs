@@ -11,9 +11,13 @@ internal sealed class StreamWithoutEnd(Stream inner) : Stream
 
     public override long Length => inner.Length;
 
-    public override long Position { get => inner.Position; set => inner.Position = value; }
+    public override long Position { get => inner.Position; set => Seek(value, SeekOrigin.Begin); }
 
-    public override long Seek(long offset, SeekOrigin origin) => inner.Seek(offset, origin);
+    public override long Seek(long offset, SeekOrigin origin)
+    {
+        var position = inner.Seek(offset, origin);
+        return position <= inner.Length ? position : throw new EndOfStreamException();
+    }
 
     public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
 

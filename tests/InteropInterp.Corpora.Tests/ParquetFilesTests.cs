@@ -104,8 +104,11 @@ public class ParquetFilesTests
         Assert.Equal("FILE_NOT_FOUND", Reason(() => ParquetFiles.Open([folder.File("absent")], "text", null)));
         Assert.Equal("NO_FILES", Reason(() => ParquetFiles.Open([], "text", null)));
         Assert.Equal("ROW_LENGTH_TOO_SMALL", Reason(() => ParquetFiles.Open([path], "text", model.Tokenizer, new() { RowLength = 1 })));
-        await File.WriteAllTextAsync(folder.File("no.parquet"), "this is no parquet file at all");
-        Assert.Equal("PARQUET_INVALID", Reason(() => ParquetFiles.Open([folder.File("no.parquet")], "text", model.Tokenizer)));
+        foreach (var bytes in new[] { "this is no parquet file at all"u8.ToArray(), "PAR1PAR1"u8.ToArray(), [], [.. "PAR1"u8, .. "ZZZZPAR1"u8] })
+        {
+            await File.WriteAllBytesAsync(folder.File("no.parquet"), bytes);
+            Assert.Equal("PARQUET_INVALID", Reason(() => ParquetFiles.Open([folder.File("no.parquet")], "text", model.Tokenizer)));
+        }
     }
 
     [Fact]

@@ -7,7 +7,7 @@ internal static class DemoJson
 {
     public static object Of(ModelStudyResult study, string report)
     {
-        var (r, p, c) = (study.Induction, study.Induction.Patching, study.Induction.Circuit);
+        var (r, p) = (study.Induction, study.Induction.Patching);
         return new
         {
             study.Model,
@@ -35,13 +35,16 @@ internal static class DemoJson
                     alone = InductionPatching.Parts.Zip(c.SingleHeads).ToDictionary(x => x.First, x => x.Second),
                 }),
             },
-            circuit = new
+            circuit = study.Circuit is not { } c ? null : new
             {
-                edges = c.Strongest.Edges.Select(e => new { edge = c.Edges.Graph.NameOf(e.Sender, e.Receiver), nats = c.Edges.Values[e.Sender, e.Receiver] }),
+                edges = c.Circuit.Edges.Select(e => new { edge = c.Edges.Graph.NameOf(e.Sender, e.Receiver), nats = c.Edges.Values[e.Sender, e.Receiver] }),
+                of = c.Edges.Graph.EdgeCount,
+                c.Considered,
                 c.Performance.Recovered,
                 clean = c.Performance.Whole,
                 without_any = c.Performance.None,
             },
+            study.WhyNoCircuit,
             indirect_object = study.IndirectObject is not { } o ? null : new
             {
                 o.Accuracy,

@@ -27,6 +27,10 @@ internal static class DemoTables
             $"Mean log-probability of A in second place, layer {r.Patching.Layer}'s heads patched (clean AA {Number(r.Patching.Clean)})",
             Patching(r.Patching));
         console.Titled("Share of it that one head alone restores", SingleHeads(r.Patching));
+        if (study.Circuit is { } circuit)
+            console.Titled($"Edges that add most to it, nats (alone the {circuit.Performance.Edges} strongest keep {circuit.Performance.Recovered:P0})",
+                Edges(circuit));
+        else console.Line($"Who hands it on to whom: {study.WhyNoCircuit}");
         if (study.IndirectObject is { } indirect)
             console.Titled($"Indirect objects ({indirect.Accuracy:P0} solved): share of the answer that a head's output moves",
                 IndirectObject(indirect));
@@ -44,6 +48,14 @@ internal static class DemoTables
         Row("previous token", scores.PreviousToken);
         Row("duplicate token", scores.DuplicateToken);
         Row("induction", scores.Induction);
+        return table;
+    }
+
+    private static Table Edges(InductionCircuit circuit)
+    {
+        var table = Of("edge", "nats");
+        foreach (var (sender, receiver, score) in circuit.Edges.Ranked().Where(e => circuit.Circuit.Contains(e.Sender, e.Receiver)).Take(TopHeads))
+            table.Add(circuit.Edges.Graph.NameOf(sender, receiver), Number(score));
         return table;
     }
 

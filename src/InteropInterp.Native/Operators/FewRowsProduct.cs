@@ -11,18 +11,23 @@ internal unsafe struct FewRowsProduct
 
     private const int Depth = 8; // rows of [in, out] that are read side by side
     private const int Sums = 8192; // numbers in a block
-    private const int LeastBlocks = 4; // so that no thread waits long for another
+    private const int BlocksPerThread = 2; // so that no thread waits long for another
 
     private readonly int rows, width, blocks;
     private readonly long inputs, outputs;
     private int taken;
 
     /// <param name="outputs">A vector of them at least.</param>
-    public FewRowsProduct(int rows, long inputs, long outputs)
+    /// <param name="threads">How many will take blocks.</param>
+    public FewRowsProduct(int rows, long inputs, long outputs, int threads)
     {
         (this.rows, this.inputs, this.outputs) = (rows, inputs, outputs);
-        // Whole vectors only: the last block ends where the outputs end; what it shares with the one before comes out the same.
-        width = (int)Math.Max(Math.Min(Sums / rows, outputs / LeastBlocks) / Lanes, 1) * Lanes;
+        // As many blocks for each thread, of whole vectors: the last one ends where the outputs end, and what it shares with the one
+        // before comes out the same.
+        var most = Sums / rows / Lanes * Lanes;
+        var count = Math.Max((outputs + most - 1) / most, threads == 1 ? 1 : (long)threads * BlocksPerThread);
+        count = (count + threads - 1) / threads * threads;
+        width = (int)Math.Clamp((outputs + count * Lanes - 1) / (count * Lanes) * Lanes, Lanes, Math.Min(most, outputs / Lanes * Lanes));
         blocks = (int)((outputs + width - 1) / width);
     }
 
@@ -48,6 +53,7 @@ internal unsafe struct FewRowsProduct
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [SkipLocalsInit]
     private readonly void Compute(long first)
     {
         // Rows of the sums do not lie a power of two apart: they would push each other out of the cache.

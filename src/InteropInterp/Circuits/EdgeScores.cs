@@ -15,7 +15,7 @@ public sealed record EdgeScores(ResidualGraph Graph, double[,] Values)
     public EdgeScores Negated()
     {
         var values = (double[,])Values.Clone();
-        foreach (var (sender, receiver, score) in Edges()) values[sender, receiver] = -score;
+        foreach (var (sender, receiver, score) in Edges()) values[sender, receiver] = 0 - score;
         return this with { Values = values };
     }
 

@@ -22,7 +22,7 @@ public static class StudyReport
             $"{config.LayerCount} layers of {config.HeadCount} heads of width {config.HeadWidth}, d_model {config.ModelWidth}, " +
             $"{(config.AttentionOnly ? "attention only" : $"d_mlp {config.MlpWidth}")}, vocabulary {config.VocabularySize:N0}, " +
             $"context {config.ContextLength:N0}.",
-            [Losses(induction), Scores(induction.Scores), Patterns(study), Patching(induction.Patching), Circuit(induction), indirect]);
+            [Losses(induction), Scores(induction.Scores), Patterns(study), Patching(induction.Patching), Circuit(study), indirect]);
     }
 
     private static ReportSection Losses(InductionStudyResult r) => new(
@@ -90,20 +90,22 @@ public static class StudyReport
              .. r.Heads.Select((head, i) => Table($"Head {r.Layer}.{head} alone", (c, part) => c.SingleHeads[part][i]))]);
     }
 
-    private static ReportSection Circuit(InductionStudyResult r)
+    private static ReportSection Circuit(ModelStudyResult study)
     {
-        var (c, p) = (r.Circuit, r.Circuit.Performance);
-        var graph = c.Edges.Graph;
-        var ranked = c.Edges.Ranked().Where(e => c.Strongest.Contains(e.Sender, e.Receiver)).ToList();
+        const string Title = "Who hands it on to whom";
+        if (study.Circuit is not { } c) return new ReportSection(Title, $"Not shown for this model: {study.WhyNoCircuit}");
+        var (graph, p) = (c.Edges.Graph, c.Performance);
+        var what = "What each edge adds to the log-probability of the repeated segment's last token, between rows AA and BA (EAP-IG). ";
+        var ranked = c.Edges.Ranked().Where(e => c.Circuit.Contains(e.Sender, e.Receiver)).ToList();
+        if (ranked.Count == 0) return new ReportSection(Title, what + "No edges that add anything lead from the tokens to the logits.");
         return new ReportSection(
-            "Who hands it on to whom",
-            $"What each edge adds to the log-probability of the repeated segment's last token, between rows AA and BA (EAP-IG). The " +
-            $"{p.Edges} strongest of {graph.EdgeCount} edges that lead from the tokens to the logits are drawn. Alone, with all others as on BA, they keep " +
-            $"{Text(p.Recovered)} of what separates the two ({Text(p.Whole)} and {Text(p.None)}). The scores are first-order estimates: where heads stand in for " +
-            "each other, or attention is saturated, an edge may matter more or less than its score. Outlined are heads that attend to " +
-            "the token before, or to what followed, with at least half of their attention.",
+            Title,
+            $"{what}Of the {c.Considered} strongest of {graph.EdgeCount} edges {ranked.Count} lead from the tokens to the logits, and are drawn. Alone, with " +
+            $"all others as on BA, they keep {Text(p.Recovered)} of what separates the two ({Text(p.Whole)} and {Text(p.None)}). The scores are first-order " +
+            "estimates: where heads stand in for each other, or attention is saturated, an edge may matter more or less than its score. Outlined are " +
+            "heads that attend to the token before, or to what followed, with at least half of their attention.",
             new CircuitGraph("The strongest edges: into queries through, keys dashed, values dotted; blue helps, red works against", graph,
-                [.. ranked.Select(e => (e.Sender, e.Receiver, e.Score))]) { Marked = Attentive(r.Scores) },
+                [.. ranked.Select(e => (e.Sender, e.Receiver, e.Score))]) { Marked = Attentive(study.Induction.Scores) },
             new DataTable("The same edges", ["edge", "nats"],
                 [.. ranked.Select(e => (IReadOnlyList<string>)[graph.NameOf(e.Sender, e.Receiver), Text(e.Score)])]));
     }

@@ -6,8 +6,8 @@ namespace InteropInterp.Studies;
 
 /// <summary>
 /// Does a model copy, and with which heads? Its loss on random tokens that occur twice against random tokens that do not
-/// (Olsson et al. 2022), the scores of its heads there, which part of attention carries the copying
-/// (<see cref="InductionPatching"/>), and which heads work together (<see cref="InductionCircuit"/>).
+/// (Olsson et al. 2022), the scores of its heads there, and which part of attention carries the copying
+/// (<see cref="InductionPatching"/>).
 /// </summary>
 public static class InductionStudy
 {
@@ -44,7 +44,6 @@ public static class InductionStudy
             Scores = scores,
             Example = repeated.Rows[0].Tokens,
             Patching = InductionPatching.Run(model, random, scores, options, progress, cancellation),
-            Circuit = InductionCircuit.Find(model, random, options, progress, cancellation),
         };
     }
 

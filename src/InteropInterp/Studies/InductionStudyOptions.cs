@@ -15,7 +15,7 @@ public sealed record InductionStudyOptions
     /// <summary>Heads of the patched layer that are also patched alone: the best at induction.</summary>
     public int SingleHeads { get; init; } = 4;
 
-    /// <summary>Edges of the circuit that is drawn and tried alone: the strongest.</summary>
+    /// <summary>A model study's circuit is looked for among as many edges, the strongest.</summary>
     public int CircuitEdges { get; init; } = 24;
 
     public ulong Seed { get; init; }

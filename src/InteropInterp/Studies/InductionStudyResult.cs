@@ -32,5 +32,4 @@ public sealed record InductionStudyResult
     public required IReadOnlyList<int> Example { get; init; }
 
     public required InductionPatchingResult Patching { get; init; }
-    public required InductionCircuit Circuit { get; init; }
 }

@@ -15,8 +15,10 @@ public static class ModelStudy
         HookedTransformer model, InductionStudyOptions? options = null, Action<StudyProgress>? progress = null,
         CancellationToken cancellation = default)
     {
+        options ??= new InductionStudyOptions();
         var induction = InductionStudy.Run(model, options, progress, cancellation);
         var patterns = HeadPattern.Of(model, new Row(induction.Example), Shown(induction.Scores), cancellation);
+        var (circuit, noCircuit) = Circuit(model, options, progress, cancellation);
         var (task, result, absence) = IndirectObject(model, progress, cancellation);
         return new ModelStudyResult
         {
@@ -24,10 +26,25 @@ public static class ModelStudy
             Induction = induction,
             ExampleTokens = [.. induction.Example.Select(id => TokenText(model, id))],
             Patterns = patterns,
+            Circuit = circuit,
+            WhyNoCircuit = noCircuit,
             Task = task,
             IndirectObject = result,
             WhyNoIndirectObject = absence,
         };
+    }
+
+    private static (InductionCircuit?, string?) Circuit(
+        HookedTransformer model, InductionStudyOptions options, Action<StudyProgress>? progress, CancellationToken cancellation)
+    {
+        try
+        {
+            return (InductionCircuit.Find(model, new RandomTokens(model, options), options, progress, cancellation), null);
+        }
+        catch (InterpException e) when (e.Reason == "ATTRIBUTION_TOO_LARGE")
+        {
+            return (null, e.Message);
+        }
     }
 
     private static (IndirectObjectTask?, IndirectObjectResult?, string?) IndirectObject(

@@ -17,6 +17,11 @@ public sealed record ModelStudyResult
     /// <summary>Patterns on the example row: all heads of a small model, the most typical of a large one.</summary>
     public required IReadOnlyList<HeadPattern> Patterns { get; init; }
 
+    /// <summary>Null where it would need too much memory; then <see cref="WhyNoCircuit"/> says why.</summary>
+    public InductionCircuit? Circuit { get; init; }
+
+    public string? WhyNoCircuit { get; init; }
+
     public IndirectObjectTask? Task { get; init; }
 
     /// <summary>Null where it does not apply; then <see cref="WhyNoIndirectObject"/> says why.</summary>

@@ -10,7 +10,7 @@ public class FewRowsTests
     {
         var shapes = new TheoryData<int, int, int>();
         // Inputs and outputs with and without a rest, one block and many, one thread and many.
-        foreach (var (inputs, outputs) in new[] { (8, 16), (13, 17), (3, 100), (64, 1000), (768, 2309), (1031, 768) })
+        foreach (var (inputs, outputs) in new[] { (8, 16), (13, 17), (3, 100), (64, 1000), (768, 2309), (1031, 768), (16, 50257) })
             for (var rows = 1; rows <= FewRows.Most; rows++) shapes.Add(rows, inputs, outputs);
         return shapes;
     }
@@ -30,6 +30,20 @@ public class FewRowsTests
             Assert.Equal([rows, outputs], found.shape);
             Assert.True((found.@double() - expected).abs().max().item<double>() < 1e-6 * inputs);
             for (var row = 0; row < rows; row++) Assert.True(Linear.Apply(x[row], weight, added).allclose(found[row], 0, 0));
+        }
+    }
+
+    [Fact]
+    public void Takes_views_of_any_strides()
+    {
+        using var scope = NewDisposeScope();
+        using var quiet = no_grad();
+        var (x, weight, bias) = (randn(64, 3, 2).transpose(0, 2), randn(64, 32).t(), randn(64).slice(0, 0, 64, 2));
+        foreach (var view in new[] { x, randn(1, 64).expand(5, -1), randn(4, 128).narrow(1, 30, 64) })
+        {
+            Assert.True(FewRows.Takes(view, weight, bias));
+            var expected = nn.functional.linear(view.@double(), weight.@double(), bias.@double());
+            Assert.True((Linear.Apply(view, weight, bias).@double() - expected).abs().max().item<double>() < 1e-4);
         }
     }
 

@@ -1,4 +1,3 @@
-using InteropInterp.Circuits;
 using InteropInterp.Models;
 using InteropInterp.Studies;
 
@@ -77,20 +76,6 @@ public class InductionStudyTests
         foreach (var corruption in r.Corruptions)
             foreach (var value in corruption.SingleHeads[IndexOf("z")])
                 Assert.InRange(r.Restored(corruption, value), 0.2, 0.8);
-    }
-
-    // What the previous-token head writes is what the induction heads' keys read (Elhage et al. 2021: K-composition).
-    [Fact]
-    public void The_circuit_leads_through_the_keys_of_the_induction_heads()
-    {
-        var r = Study();
-        var (c, graph) = (r.Circuit, r.Circuit.Edges.Graph);
-        var previous = Sender.Head(0, r.Scores.PreviousToken.Take(4).Index().MaxBy(x => x.Item).Index);
-        var into = c.Edges.Ranked(absolute: false).Where(e => graph.Receivers[e.Receiver].Layer == 1 && graph.Senders[e.Sender].Kind == SenderKind.Head);
-        var strongest = into.First();
-        Assert.Equal((previous, ReceiverKind.Key), (graph.Senders[strongest.Sender], graph.Receivers[strongest.Receiver].Kind));
-        Assert.True(c.Strongest.EdgeCount <= 24 && c.Performance.Edges == c.Strongest.EdgeCount);
-        Assert.InRange(c.Performance.Recovered, 0.8, 1.2);
     }
 
     [Fact]

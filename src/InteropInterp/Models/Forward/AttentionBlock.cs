@@ -41,8 +41,7 @@ internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, I
         if (!flags.UseAttnResult) return Linear.Apply(z.flatten(2), w.Output, w.OutputBias);
         // [batch, pos, head, d_head] · [head, d_head, d] -> [batch, pos, head, d], one product per head.
         var perHead = w.Output.view(config.ModelWidth, config.HeadCount, config.HeadWidth).permute(1, 2, 0);
-        var result = z.unsqueeze(-2).MatMul(perHead).squeeze(-2);
-        result = hooks.At(HookSite.Result, layer, result);
+        var result = hooks.At(HookSite.Result, layer, EachHead(z, perHead));
         var sum = result.sum(2);
         return w.OutputBias is null ? sum : sum.Plus(w.OutputBias);
     }
@@ -98,9 +97,17 @@ internal sealed class AttentionBlock(TransformerModel model, ModelFlags flags, I
                 matrices = matrices.repeat_interleave(input.size(2) / count, 0);
                 biases = biases?.repeat_interleave(input.size(2) / count, 0);
             }
-            var product = input.unsqueeze(-2).MatMul(matrices).squeeze(-2);
+            var product = EachHead(input, matrices);
             return biases is null ? product : product.Plus(biases);
         }
+    }
+
+    // Head by head: broadcast, the matrices would be written out anew for every position.
+    private static Tensor EachHead(Tensor x, Tensor matrices)
+    {
+        var (batch, pos, heads) = (x.size(0), x.size(1), x.size(2));
+        var product = x.permute(2, 0, 1, 3).reshape(heads, batch * pos, -1).bmm(matrices);
+        return product.view(heads, batch, pos, -1).permute(1, 2, 0, 3).contiguous();
     }
 
     private static Tensor PerHead(Tensor residual, int heads) => residual.unsqueeze(2).expand(-1, -1, heads, -1);
