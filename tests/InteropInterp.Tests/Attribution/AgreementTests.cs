@@ -6,6 +6,7 @@ using InteropInterp.Models;
 using InteropInterp.Patching;
 using InteropInterp.Plans;
 using InteropInterp.Plans.Metrics;
+using InteropInterp.Studies.IndirectObjects;
 using InteropInterp.Training;
 using static TorchSharp.torch;
 
@@ -74,6 +75,16 @@ public class AgreementTests
         Assert.True(agreement[HookSite.V] > 0.95, $"{agreement[HookSite.V]:F3}");
         // 0.920: head 17.4's pattern does most of its work through later queries whose softmax is saturated (1.95; 0.40 estimated).
         Assert.True(agreement[HookSite.Pattern] > 0.9, $"{agreement[HookSite.Pattern]:F3}");
+    }
+
+    // The prompts that a circuit is looked for with: names elsewhere in the sentence, two sentences.
+    [Fact, Trait("Speed", "slow")]
+    public void On_the_prompts_of_a_circuits_search_patterns_agree_too()
+    {
+        using var model = HookedTransformer.FromPretrained(SharedFolder.Path("models", "09_smollm2_135m"));
+        var task = IndirectObjectPrompts.For(model.Tokenizer, 8).Task;
+        var agreement = Agreement(model.Model, task.Clean, task.Corrupt, task.Metric);
+        foreach (var site in new[] { HookSite.Z, HookSite.V, HookSite.Pattern }) Assert.True(agreement[site] > 0.95, $"{site} {agreement[site]:F3}");
     }
 
     // Pearson's correlation of estimates with patching's effects, by site; all of them are reported.
