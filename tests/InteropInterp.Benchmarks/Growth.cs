@@ -3,6 +3,7 @@ using InteropInterp.Patching;
 using InteropInterp.Plans;
 using InteropInterp.Plans.Interventions;
 using InteropInterp.Plans.Metrics;
+using InteropInterp.TestKit;
 
 namespace InteropInterp.Benchmarks;
 

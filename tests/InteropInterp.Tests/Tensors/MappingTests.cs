@@ -1,12 +1,11 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
 using InteropInterp.Tensors;
 using static TorchSharp.torch;
 
 namespace InteropInterp.Tests.Tensors;
 
 /// <summary>How long a file stays mapped, how much of it is held, and who may read it at once.</summary>
-public sealed partial class MappingTests : IDisposable
+public sealed class MappingTests : IDisposable
 {
     private readonly TemporaryFolder folder = new();
     private readonly string path;
@@ -140,12 +139,9 @@ public sealed partial class MappingTests : IDisposable
         Write(type, 4, count / 4);
         // The first use of a kernel brings code and thread pools into memory, which are no weights.
         Load(type == StorageType.F32 ? 1 : 4).ForEach(tensor => tensor.Dispose());
-        // What earlier tests freed goes back to the kernel: used again, it would not count.
-        _ = TrimHeap(0);
-        File.WriteAllText("/proc/self/clear_refs", "5");
-        var before = (Peak: Status("VmHWM"), Held: Held());
+        var before = (Peak: PeakMemory.Reset(), Held: Held());
         var weights = Load(4);
-        var (peak, held) = (Status("VmHWM") - before.Peak, Held() - before.Held);
+        var (peak, held) = (PeakMemory.Read() - before.Peak, Held() - before.Held);
         var bytes = weights.Sum(tensor => tensor.numel() * 4);
         weights.ForEach(tensor => tensor.Dispose());
         Assert.Equal(count * 4, bytes);
@@ -153,9 +149,6 @@ public sealed partial class MappingTests : IDisposable
         Assert.InRange(peak, 0.6 * bytes, 1.2 * bytes);
         Assert.InRange(held, 0.6 * bytes, 1.2 * bytes);
     }
-
-    [LibraryImport("libc", EntryPoint = "malloc_trim")]
-    private static partial int TrimHeap(nuint left);
 
     private List<Tensor> Load(int tensors)
     {

@@ -1,10 +1,10 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 
-namespace InteropInterp.Benchmarks;
+namespace InteropInterp.TestKit;
 
 /// <summary>The kernel's count of the most memory this process has held.</summary>
-internal static partial class PeakMemory
+public static partial class PeakMemory
 {
     /// <summary>Starts anew, once what is free has gone back: memory that is used again would not be counted.</summary>
     /// <returns>Bytes held now.</returns>
