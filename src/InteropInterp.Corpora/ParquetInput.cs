@@ -13,10 +13,9 @@ internal static class ParquetInput
 {
     private const int TailBytes = 8; // the footer's length, and the mark
     private const uint LargestFooter = 1 << 28;
+    private const string ThriftReader = "Parquet.Meta.Proto.ThriftCompactProtocolReader, Parquet";
 
     private static ReadOnlySpan<byte> Mark => "PAR1"u8;
-
-    private const string ThriftReader = "Parquet.Meta.Proto.ThriftCompactProtocolReader, Parquet";
 
     /// <exception cref="InvalidDataException">It is no Parquet file.</exception>
     /// <exception cref="EndOfStreamException">The file ends too early, or its footer does.</exception>

@@ -37,7 +37,7 @@ internal static class DemoJson
             },
             circuit = study.Circuit is not { } c ? null : new
             {
-                edges = c.Circuit.Edges.Select(e => new { edge = c.Edges.Graph.NameOf(e.Sender, e.Receiver), nats = c.Edges.Values[e.Sender, e.Receiver] }),
+                edges = c.Ranked.Select(e => new { edge = c.Edges.Graph.NameOf(e.Sender, e.Receiver), nats = e.Score }),
                 of = c.Edges.Graph.EdgeCount,
                 c.Considered,
                 c.Performance.Recovered,

@@ -54,7 +54,7 @@ internal static class DemoTables
     private static Table Edges(InductionCircuit circuit)
     {
         var table = Of("edge", "nats");
-        foreach (var (sender, receiver, score) in circuit.Edges.Ranked().Where(e => circuit.Circuit.Contains(e.Sender, e.Receiver)).Take(TopHeads))
+        foreach (var (sender, receiver, score) in circuit.Ranked.Take(TopHeads))
             table.Add(circuit.Edges.Graph.NameOf(sender, receiver), Number(score));
         return table;
     }

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace InteropInterp.Native.Operators;
 
 /// <summary>
-/// x W^T + b of a few rows, about as fast as the weight comes from memory: it is read once, in stretches that lie side by side. (GPT-2 small's weights at 1 and 8 rows on two cores: 22 and 15 GB/s while text is generated, where oneDNN's products make it 15 and 8.)
+/// x W^T + b of a few rows, about as fast as the weight comes from memory: it is read once, in stretches that lie side by side. (GPT-2 small's weights at 1 and 8 rows on two cores: 19 and 14 GB/s while text is generated, where oneDNN's products make it 15 and 8.)
 /// </summary>
 internal static unsafe class FewRows
 {

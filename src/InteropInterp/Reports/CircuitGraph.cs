@@ -18,6 +18,9 @@ public sealed record CircuitGraph(string Title, ResidualGraph Graph, IReadOnlyLi
     // Rows are put in order by where their neighbours stand; after a few rounds little moves.
     private const int OrderingRounds = 6;
 
+    /// <summary>A title that says how edges are drawn.</summary>
+    public const string Legend = "The strongest edges: into queries through, keys dashed, values dotted; blue helps, red works against";
+
     /// <summary>Nodes that are drawn strongly.</summary>
     public IReadOnlyList<Sender> Marked { get; init; } = [];
 

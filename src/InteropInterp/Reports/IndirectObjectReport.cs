@@ -47,7 +47,7 @@ public static class IndirectObjectReport
         ]) { IsLogarithmic = true };
 
     private static CircuitGraph Drawing(IndirectObjectCircuit c) =>
-        CircuitGraph.Strongest("The strongest edges: into queries through, keys dashed, values dotted; blue helps, red works against", c.EdgeCircuit, c.Helping())
+        CircuitGraph.Strongest(CircuitGraph.Legend, c.EdgeCircuit, c.Helping())
             with { Marked = [.. c.Movers, .. c.NegativeMovers, .. c.Feeders] };
 
     private static ReportSection Direct(IndirectObjectCircuit c, string text)

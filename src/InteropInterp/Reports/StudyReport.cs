@@ -96,7 +96,7 @@ public static class StudyReport
         if (study.Circuit is not { } c) return new ReportSection(Title, $"Not shown for this model: {study.WhyNoCircuit}");
         var (graph, p) = (c.Edges.Graph, c.Performance);
         var what = "What each edge adds to the log-probability of the repeated segment's last token, between rows AA and BA (EAP-IG). ";
-        var ranked = c.Edges.Ranked().Where(e => c.Circuit.Contains(e.Sender, e.Receiver)).ToList();
+        var ranked = c.Ranked;
         if (ranked.Count == 0) return new ReportSection(Title, what + "No edges that add anything lead from the tokens to the logits.");
         return new ReportSection(
             Title,
@@ -104,8 +104,8 @@ public static class StudyReport
             $"all others as on BA, they keep {Text(p.Recovered)} of what separates the two ({Text(p.Whole)} and {Text(p.None)}). The scores are first-order " +
             "estimates: where heads stand in for each other, or attention is saturated, an edge may matter more or less than its score. Outlined are " +
             "heads that attend to the token before, or to what followed, with at least half of their attention.",
-            new CircuitGraph("The strongest edges: into queries through, keys dashed, values dotted; blue helps, red works against", graph,
-                [.. ranked.Select(e => (e.Sender, e.Receiver, e.Score))]) { Marked = Attentive(study.Induction.Scores) },
+            new CircuitGraph(CircuitGraph.Legend, graph,
+                ranked) { Marked = Attentive(study.Induction.Scores) },
             new DataTable("The same edges", ["edge", "nats"],
                 [.. ranked.Select(e => (IReadOnlyList<string>)[graph.NameOf(e.Sender, e.Receiver), Text(e.Score)])]));
     }

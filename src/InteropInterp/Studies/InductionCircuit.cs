@@ -17,6 +17,9 @@ namespace InteropInterp.Studies;
 /// <param name="Performance">Of the circuit, all other edges carrying what they carry on BA.</param>
 public sealed record InductionCircuit(EdgeScores Edges, int Considered, Circuit Circuit, CircuitPerformance Performance)
 {
+    /// <summary>The circuit's edges, strongest first.</summary>
+    public IReadOnlyList<(int Sender, int Receiver, double Score)> Ranked => [.. Edges.Ranked().Where(e => Circuit.Contains(e.Sender, e.Receiver))];
+
     /// <exception cref="InterpException">ATTRIBUTION_TOO_LARGE: a row needs more than a batch may hold.</exception>
     internal static InductionCircuit Find(
         HookedTransformer model, RandomTokens random, InductionStudyOptions options, Action<StudyProgress>? progress, CancellationToken cancellation)
